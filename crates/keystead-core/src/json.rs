@@ -1,0 +1,631 @@
+//! A strict one-pass JSON scanner (RFC 8259) for text that decides verdicts.
+//!
+//! It checks UTF-8, syntax, depth, member counts, number length and duplicate members at every
+//! level, and builds no tree: a [`Value`] is a slice of text that is known to be well-formed.
+//! No serde here, because another crate's feature flags must not be able to change a verdict.
+
+use core::fmt;
+use std::borrow::Cow;
+
+/// What a document may be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// How deep arrays and objects may nest.
+    pub depth: usize,
+    /// How many members one object may have.
+    pub members: usize,
+    /// How many bytes one number may have.
+    pub number: usize,
+    /// Whether an object may name a member twice.
+    pub duplicates: Duplicates,
+}
+
+/// Whether duplicate members are refused while scanning.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Duplicates {
+    /// Refused at every level (RFC 7515 section 4 and RFC 7519 section 4 allow this).
+    Refused,
+    /// Refused at the top level only; below it, whoever reads an object judges it on its own.
+    RefusedAtTop,
+}
+
+impl Limits {
+    /// The limits of tokens: depth 32, 1,024 members, 128 bytes per number, no duplicates.
+    pub const TOKEN: Self =
+        Self { depth: 32, members: 1024, number: 128, duplicates: Duplicates::Refused };
+
+    /// The limits of key and metadata documents: those of tokens, but an inner object with a
+    /// duplicate member does not spoil the document around it.
+    pub const DOCUMENT: Self = Self { duplicates: Duplicates::RefusedAtTop, ..Self::TOKEN };
+}
+
+/// Why a text is not acceptable JSON.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct JsonError {
+    /// What is wrong.
+    pub problem: JsonProblem,
+    /// The byte at which it shows.
+    pub at: usize,
+}
+
+/// What is wrong with a JSON text.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum JsonProblem {
+    /// Not the grammar of RFC 8259.
+    Syntax,
+    /// Not UTF-8, or a lone surrogate in an escape.
+    Encoding,
+    /// A member named twice in one object.
+    DuplicateMember(Box<str>),
+    /// Nested too deep.
+    Depth,
+    /// An object with too many members.
+    Members,
+    /// A number with too many bytes.
+    Number,
+    /// Well-formed, but not an object where one is needed.
+    NotAnObject,
+}
+
+impl JsonProblem {
+    /// Whether a limit was exceeded, as opposed to a rule broken.
+    #[must_use]
+    pub const fn is_limit(&self) -> bool {
+        matches!(self, Self::Depth | Self::Members | Self::Number)
+    }
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.problem {
+            JsonProblem::Syntax => write!(f, "not JSON at byte {}", self.at),
+            JsonProblem::Encoding => write!(f, "not UTF-8 at byte {}", self.at),
+            JsonProblem::DuplicateMember(name) => {
+                write!(f, "member {} appears twice", crate::text::quoted(name))
+            }
+            JsonProblem::Depth => write!(f, "nested too deep at byte {}", self.at),
+            JsonProblem::Members => write!(f, "too many members at byte {}", self.at),
+            JsonProblem::Number => write!(f, "number too long at byte {}", self.at),
+            JsonProblem::NotAnObject => f.write_str("not a JSON object"),
+        }
+    }
+}
+
+/// A well-formed JSON value, as the text it was written in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Value<'a> {
+    text: &'a str,
+}
+
+/// The kind of a JSON value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool,
+    /// A number.
+    Number,
+    /// A string.
+    String,
+    /// An array.
+    Array,
+    /// An object.
+    Object,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Null => "null",
+            Self::Bool => "a boolean",
+            Self::Number => "a number",
+            Self::String => "a string",
+            Self::Array => "an array",
+            Self::Object => "an object",
+        })
+    }
+}
+
+/// Checks a whole document.
+///
+/// # Errors
+/// The first thing that is wrong, and where.
+pub fn parse(bytes: &[u8], limits: Limits) -> Result<Value<'_>, JsonError> {
+    let text = utf8(bytes)?;
+    let mut scan = Scan { text, bytes: text.as_bytes(), at: 0, limits };
+    scan.space();
+    let start = scan.at;
+    scan.value(0)?;
+    let value = scan.slice(start)?;
+    scan.end()?;
+    Ok(value)
+}
+
+/// Checks a whole document that must be an object, showing each of its members on the way.
+///
+/// Members are shown before the rest is known to be well-formed: use them only if this returns
+/// `Ok`.
+///
+/// # Errors
+/// The first thing that is wrong, and where.
+pub fn parse_object<'a>(
+    bytes: &'a [u8],
+    limits: Limits,
+    member: impl FnMut(&str, Value<'a>),
+) -> Result<Value<'a>, JsonError> {
+    let text = utf8(bytes)?;
+    let mut scan = Scan { text, bytes: text.as_bytes(), at: 0, limits };
+    scan.space();
+    let start = scan.at;
+    if scan.peek() != Some(b'{') {
+        scan.value(0)?;
+        scan.end()?;
+        return Err(JsonError { problem: JsonProblem::NotAnObject, at: start });
+    }
+    scan.object(1, member)?;
+    let value = scan.slice(start)?;
+    scan.end()?;
+    Ok(value)
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, JsonError> {
+    core::str::from_utf8(bytes)
+        .map_err(|e| JsonError { problem: JsonProblem::Encoding, at: e.valid_up_to() })
+}
+
+impl<'a> Value<'a> {
+    /// The text of the value.
+    #[must_use]
+    pub const fn text(self) -> &'a str {
+        self.text
+    }
+
+    /// The kind of the value.
+    #[must_use]
+    pub fn kind(self) -> Kind {
+        match self.text.as_bytes().first() {
+            Some(b'{') => Kind::Object,
+            Some(b'[') => Kind::Array,
+            Some(b'"') => Kind::String,
+            Some(b't' | b'f') => Kind::Bool,
+            Some(b'n') => Kind::Null,
+            _ => Kind::Number,
+        }
+    }
+
+    /// Whether this is an object.
+    #[must_use]
+    pub fn is_object(self) -> bool {
+        self.kind() == Kind::Object
+    }
+
+    /// The string, with its escapes resolved.
+    #[must_use]
+    pub fn as_str(self) -> Option<Cow<'a, str>> {
+        let inner = self.text.strip_prefix('"')?.strip_suffix('"')?;
+        Some(unescape(inner))
+    }
+
+    /// The number as binary64 (RFC 8259 section 6); too large a magnitude is an infinity.
+    #[must_use]
+    pub fn as_f64(self) -> Option<f64> {
+        (self.kind() == Kind::Number).then(|| self.text.parse().ok()).flatten()
+    }
+
+    /// The boolean.
+    #[must_use]
+    pub fn as_bool(self) -> Option<bool> {
+        match self.text {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// The elements of an array.
+    #[must_use]
+    pub fn elements(self) -> Option<Elements<'a>> {
+        (self.kind() == Kind::Array).then(|| Elements { scan: Scan::inside(self.text) })
+    }
+
+    /// The members of an object.
+    #[must_use]
+    pub fn members(self) -> Option<Members<'a>> {
+        self.is_object().then(|| Members { scan: Scan::inside(self.text) })
+    }
+
+    /// The member with this name; the last one, should an unchecked object name it twice.
+    #[must_use]
+    pub fn member(self, name: &str) -> Option<Self> {
+        self.members()?.filter(|(found, _)| found == name).last().map(|(_, value)| value)
+    }
+
+    /// The first name that this object, or an object anywhere inside it, uses twice.
+    #[must_use]
+    pub fn duplicate_member(self) -> Option<String> {
+        match parse(self.text.as_bytes(), Limits::TOKEN) {
+            Err(JsonError { problem: JsonProblem::DuplicateMember(name), .. }) => Some(name.into()),
+            _ => None,
+        }
+    }
+}
+
+/// Iterates over an array; see [`Value::elements`].
+#[derive(Clone, Debug)]
+pub struct Elements<'a> {
+    scan: Scan<'a>,
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Value<'a>;
+
+    fn next(&mut self) -> Option<Value<'a>> {
+        self.scan.next_item()
+    }
+}
+
+/// Iterates over an object; see [`Value::members`].
+#[derive(Clone, Debug)]
+pub struct Members<'a> {
+    scan: Scan<'a>,
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = (Cow<'a, str>, Value<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let name = self.scan.next_item()?.as_str()?;
+        self.scan.space();
+        self.scan.at += 1; // the colon: the text is known to be well-formed
+        self.scan.space();
+        let start = self.scan.at;
+        self.scan.value(0).ok()?;
+        Some((name, self.scan.slice(start).ok()?))
+    }
+}
+
+/// A position in a text.
+#[derive(Clone, Debug)]
+struct Scan<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+    limits: Limits,
+}
+
+impl<'a> Scan<'a> {
+    /// Reads the inside of an array or object whose text has been checked before.
+    fn inside(text: &'a str) -> Self {
+        let limits = Limits {
+            depth: usize::MAX,
+            members: usize::MAX,
+            number: usize::MAX,
+            duplicates: Duplicates::RefusedAtTop,
+        };
+        Self { text, bytes: text.as_bytes(), at: 1, limits }
+    }
+
+    fn next_item(&mut self) -> Option<Value<'a>> {
+        self.space();
+        if self.peek() == Some(b',') {
+            self.at += 1;
+            self.space();
+        }
+        if matches!(self.peek(), None | Some(b']' | b'}')) {
+            return None;
+        }
+        let start = self.at;
+        self.value(1).ok()?;
+        self.slice(start).ok()
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn error<T>(&self, problem: JsonProblem) -> Result<T, JsonError> {
+        Err(JsonError { problem, at: self.at })
+    }
+
+    fn slice(&self, start: usize) -> Result<Value<'a>, JsonError> {
+        match self.text.get(start..self.at) {
+            Some(text) => Ok(Value { text }),
+            None => self.error(JsonProblem::Encoding),
+        }
+    }
+
+    fn space(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn end(&mut self) -> Result<(), JsonError> {
+        self.space();
+        if self.at == self.bytes.len() { Ok(()) } else { self.error(JsonProblem::Syntax) }
+    }
+
+    fn literal(&mut self, word: &str) -> Result<(), JsonError> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        if rest.starts_with(word.as_bytes()) {
+            self.at += word.len();
+            Ok(())
+        } else {
+            self.error(JsonProblem::Syntax)
+        }
+    }
+
+    /// One value; `depth` is how many arrays and objects are open around it.
+    fn value(&mut self, depth: usize) -> Result<(), JsonError> {
+        match self.peek() {
+            Some(b'"') => self.string().map(|_| ()),
+            Some(b'{') => self.object(depth.saturating_add(1), |_, _| ()),
+            Some(b'[') => self.array(depth.saturating_add(1)),
+            Some(b't') => self.literal("true"),
+            Some(b'f') => self.literal("false"),
+            Some(b'n') => self.literal("null"),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => self.error(JsonProblem::Syntax),
+        }
+    }
+
+    fn array(&mut self, depth: usize) -> Result<(), JsonError> {
+        if depth > self.limits.depth {
+            return self.error(JsonProblem::Depth);
+        }
+        self.at += 1;
+        self.space();
+        if self.peek() == Some(b']') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            self.space();
+            self.value(depth)?;
+            self.space();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b']') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => return self.error(JsonProblem::Syntax),
+            }
+        }
+    }
+
+    fn object(
+        &mut self,
+        depth: usize,
+        mut member: impl FnMut(&str, Value<'a>),
+    ) -> Result<(), JsonError> {
+        if depth > self.limits.depth {
+            return self.error(JsonProblem::Depth);
+        }
+        let watch = self.limits.duplicates == Duplicates::Refused || depth == 1;
+        let mut names = Names::new();
+        self.at += 1;
+        self.space();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            self.space();
+            let raw = self.string()?;
+            if names.len() >= self.limits.members {
+                return self.error(JsonProblem::Members);
+            }
+            let name = unescape(raw);
+            if watch && names.seen_before(&name, raw) {
+                return self.error(JsonProblem::DuplicateMember(name.into()));
+            }
+            self.space();
+            if self.peek() != Some(b':') {
+                return self.error(JsonProblem::Syntax);
+            }
+            self.at += 1;
+            self.space();
+            let start = self.at;
+            self.value(depth)?;
+            member(&name, self.slice(start)?);
+            self.space();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => return self.error(JsonProblem::Syntax),
+            }
+        }
+    }
+
+    /// One string; returns what stands between the quotes, escapes unresolved.
+    fn string(&mut self) -> Result<&'a str, JsonError> {
+        if self.peek() != Some(b'"') {
+            return self.error(JsonProblem::Syntax);
+        }
+        self.at += 1;
+        let start = self.at;
+        loop {
+            match self.peek() {
+                Some(b'"') => {
+                    let inner = self.slice(start)?.text;
+                    self.at += 1;
+                    return Ok(inner);
+                }
+                Some(b'\\') => self.escape()?,
+                Some(0..=0x1f) | None => return self.error(JsonProblem::Syntax),
+                Some(_) => self.at += 1,
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), JsonError> {
+        self.at += 1;
+        match self.peek() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
+                self.at += 1;
+                Ok(())
+            }
+            Some(b'u') => {
+                self.at += 1;
+                let unit = self.hex4()?;
+                match unit {
+                    0xd800..=0xdbff => {
+                        self.literal("\\u").map_err(|e| lone_surrogate(e.at))?;
+                        match self.hex4()? {
+                            0xdc00..=0xdfff => Ok(()),
+                            _ => self.error(JsonProblem::Encoding),
+                        }
+                    }
+                    0xdc00..=0xdfff => self.error(JsonProblem::Encoding),
+                    _ => Ok(()),
+                }
+            }
+            _ => self.error(JsonProblem::Syntax),
+        }
+    }
+
+    fn hex4(&mut self) -> Result<u32, JsonError> {
+        let digits = self.text.get(self.at..self.at.saturating_add(4)).unwrap_or_default();
+        if digits.len() != 4 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return self.error(JsonProblem::Syntax);
+        }
+        self.at += 4;
+        u32::from_str_radix(digits, 16).or_else(|_| self.error(JsonProblem::Syntax))
+    }
+
+    fn number(&mut self) -> Result<(), JsonError> {
+        let start = self.at;
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        match self.peek() {
+            Some(b'0') => self.at += 1,
+            Some(b'1'..=b'9') => self.digits(),
+            _ => return self.error(JsonProblem::Syntax),
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.some_digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.at += 1;
+            }
+            self.some_digits()?;
+        }
+        if self.at.saturating_sub(start) > self.limits.number {
+            return self.error(JsonProblem::Number);
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) {
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn some_digits(&mut self) -> Result<(), JsonError> {
+        if !matches!(self.peek(), Some(b'0'..=b'9')) {
+            return self.error(JsonProblem::Syntax);
+        }
+        self.digits();
+        Ok(())
+    }
+}
+
+const fn lone_surrogate(at: usize) -> JsonError {
+    JsonError { problem: JsonProblem::Encoding, at }
+}
+
+/// Resolves the escapes of a string that has been checked.
+fn unescape(raw: &str) -> Cow<'_, str> {
+    if !raw.contains('\\') {
+        return Cow::Borrowed(raw);
+    }
+    let mut out = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        out.push_str(plain);
+        let mut chars = escape.chars();
+        match chars.next() {
+            Some('b') => out.push('\u{8}'),
+            Some('f') => out.push('\u{c}'),
+            Some('n') => out.push('\n'),
+            Some('r') => out.push('\r'),
+            Some('t') => out.push('\t'),
+            Some('u') => {
+                let (c, len) = code_point(chars.as_str());
+                out.push(c);
+                rest = chars.as_str().get(len..).unwrap_or_default();
+                continue;
+            }
+            Some(c) => out.push(c),
+            None => {}
+        }
+        rest = chars.as_str();
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// The character after a `\u`, and how many bytes its digits (and second half) take.
+fn code_point(text: &str) -> (char, usize) {
+    let unit = |from: usize| {
+        text.get(from..from.saturating_add(4)).and_then(|d| u32::from_str_radix(d, 16).ok())
+    };
+    let high = unit(0).unwrap_or(0xfffd);
+    if let (0xd800..=0xdbff, Some(low @ 0xdc00..=0xdfff)) = (high, unit(6)) {
+        let c = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+        return (char::from_u32(c).unwrap_or(char::REPLACEMENT_CHARACTER), 10);
+    }
+    (char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER), 4)
+}
+
+/// The member names of one object, to notice the second use of one.
+struct Names<'a> {
+    first: [Option<(u64, &'a str)>; 24],
+    more: Vec<(u64, &'a str)>,
+    len: usize,
+}
+
+impl<'a> Names<'a> {
+    const fn new() -> Self {
+        Self { first: [None; 24], more: Vec::new(), len: 0 }
+    }
+
+    const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Notes a name. Names are compared with their escapes resolved; hashes only save comparisons.
+    fn seen_before(&mut self, name: &str, raw: &'a str) -> bool {
+        let hash = fnv1a(name);
+        let same = |(h, r): &(u64, &str)| *h == hash && unescape(r) == name;
+        if self.first.iter().take(self.len).flatten().any(same) || self.more.iter().any(same) {
+            return true;
+        }
+        match self.first.get_mut(self.len) {
+            Some(slot) => *slot = Some((hash, raw)),
+            None => self.more.push((hash, raw)),
+        }
+        self.len += 1;
+        false
+    }
+}
+
+fn fnv1a(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
