@@ -154,11 +154,10 @@ pub fn parse(bytes: &[u8], limits: Limits) -> Result<Value<'_>, JsonError> {
 /// # Errors
 /// The first thing that is wrong, and where.
 pub fn parse_object<'a>(
-    bytes: &'a [u8],
+    text: &'a str,
     limits: Limits,
     member: impl FnMut(&str, Value<'a>),
 ) -> Result<Value<'a>, JsonError> {
-    let text = utf8(bytes)?;
     let mut scan = Scan { text, bytes: text.as_bytes(), at: 0, limits };
     scan.space();
     let start = scan.at;
@@ -179,6 +178,11 @@ fn utf8(bytes: &[u8]) -> Result<&str, JsonError> {
 }
 
 impl<'a> Value<'a> {
+    /// A value whose text was checked before.
+    pub(crate) const fn checked(text: &'a str) -> Self {
+        Self { text }
+    }
+
     /// The text of the value.
     #[must_use]
     pub const fn text(self) -> &'a str {

@@ -85,6 +85,11 @@ pub enum KeyProblem {
     UnsupportedCurve(Box<str>),
     /// The key's `alg` is not a signature algorithm that Keystead knows.
     UnsupportedAlgorithm(Box<str>),
+    /// The key is meant for one algorithm only, and it is another one (RFC 7517 section 4.4).
+    OtherAlgorithm {
+        /// The algorithm that the key names.
+        own: Algorithm,
+    },
     /// The key's `alg` belongs to another key type.
     AlgorithmForOtherType {
         /// The algorithm that the key names.
@@ -145,6 +150,7 @@ impl KeyProblem {
             Self::Use(_)
                 | Self::KeyOps
                 | Self::UnsupportedAlgorithm(_)
+                | Self::OtherAlgorithm { .. }
                 | Self::AlgorithmForOtherType { .. }
                 | Self::UnsupportedType(_)
                 | Self::UnsupportedCurve(_)
@@ -172,8 +178,9 @@ impl fmt::Display for KeyProblem {
             Self::UnsupportedAlgorithm(alg) => {
                 write!(f, "{} is not a signature algorithm known here", crate::text::quoted(alg))
             }
+            Self::OtherAlgorithm { own } => write!(f, "it is meant for \"{own}\" only"),
             Self::AlgorithmForOtherType { algorithm, kty } => {
-                write!(f, "its alg \"{algorithm}\" does not fit its key type \"{kty}\"")
+                write!(f, "algorithm \"{algorithm}\" does not fit its key type \"{kty}\"")
             }
             Self::Use(purpose) => {
                 write!(f, "its use is {}, not \"sig\"", crate::text::quoted(purpose))
@@ -296,7 +303,7 @@ impl Jwk {
     pub fn fits(&self, algorithm: Algorithm) -> Result<(), KeyProblem> {
         if let Some(own) = self.algorithm {
             if own != algorithm {
-                return Err(KeyProblem::AlgorithmForOtherType { algorithm: own, kty: self.kty() });
+                return Err(KeyProblem::OtherAlgorithm { own });
             }
         }
         self.material.judge_algorithm(algorithm)
