@@ -1,4 +1,4 @@
-#![doc = "keystead"]
+//! Verifies JWTs from many issuers, whatever state their providers are in.
 mod clock;
 pub mod http;
 mod source;

@@ -1,0 +1,125 @@
+//! The JOSE header (RFC 7515 section 4): which members mean something, and of which type they are.
+//!
+//! `jku`, `jwk`, `x5u` and `x5c` are not read: a token does not bring its own key (RFC 8725
+//! section 3.10).
+
+use std::borrow::Cow;
+
+use crate::json::{self, Limits, Value};
+use crate::rejection::{JsonFault, Reason};
+use crate::span::Span;
+use crate::token::{Segment, json_refused};
+
+/// Where the members that are read stand in the header's text.
+#[derive(Debug, Default)]
+pub(crate) struct HeaderIndex {
+    alg: Option<Span>,
+    kid: Option<Span>,
+    typ: Option<Span>,
+    crit: Option<Span>,
+    b64: Option<Span>,
+    zip: Option<Span>,
+}
+
+impl HeaderIndex {
+    /// Reads a header, and checks the types of the members it understands.
+    pub(crate) fn read(text: &str) -> Result<Self, Reason> {
+        let mut index = Self::default();
+        json::parse_object(text, Limits::TOKEN, |name, value| {
+            let slot = match name {
+                "alg" => &mut index.alg,
+                "kid" => &mut index.kid,
+                "typ" => &mut index.typ,
+                "crit" => &mut index.crit,
+                "b64" => &mut index.b64,
+                "zip" => &mut index.zip,
+                _ => return,
+            };
+            *slot = Some(Span::of(text, value));
+        })
+        .map_err(|error| json_refused(Segment::Header, error))?;
+        if index.alg.is_none() {
+            return Err(member_fault("alg", None));
+        }
+        for (name, span) in [("alg", &index.alg), ("kid", &index.kid), ("typ", &index.typ)] {
+            if let Some(value) = span.as_ref().map(|s| s.value(text)) {
+                if value.as_str().is_none() {
+                    return Err(member_fault(name, Some(value)));
+                }
+            }
+        }
+        Ok(index)
+    }
+}
+
+fn member_fault(name: &'static str, found: Option<Value<'_>>) -> Reason {
+    let fault = JsonFault::HeaderMember { name, found: found.map(Value::kind) };
+    Reason::Json { segment: Segment::Header, fault }
+}
+
+/// A header whose members have the right types.
+#[derive(Clone, Copy, Debug)]
+pub struct Header<'a> {
+    text: &'a str,
+    index: &'a HeaderIndex,
+}
+
+impl<'a> Header<'a> {
+    pub(crate) const fn new(text: &'a str, index: &'a HeaderIndex) -> Self {
+        Self { text, index }
+    }
+
+    /// The header as it was written.
+    #[must_use]
+    pub const fn text(self) -> &'a str {
+        self.text
+    }
+
+    /// `alg` (RFC 7515 section 4.1.1).
+    #[must_use]
+    pub fn alg(self) -> Cow<'a, str> {
+        self.string(self.index.alg.as_ref()).unwrap_or_default()
+    }
+
+    /// `kid` (RFC 7515 section 4.1.4).
+    #[must_use]
+    pub fn kid(self) -> Option<Cow<'a, str>> {
+        self.string(self.index.kid.as_ref())
+    }
+
+    /// `typ` (RFC 7515 section 4.1.9).
+    #[must_use]
+    pub fn typ(self) -> Option<Cow<'a, str>> {
+        self.string(self.index.typ.as_ref())
+    }
+
+    /// The extensions that must be understood and are not: everything in `crit` (RFC 7515
+    /// section 4.1.11), `b64` unless it is `true` (RFC 7797 section 7: not in a JWT), and `zip`,
+    /// which belongs to encrypted tokens.
+    ///
+    /// A `crit` that is empty or not an array of strings breaks its own rule and counts too.
+    #[must_use]
+    pub fn unsupported(self) -> Vec<String> {
+        let mut names = Vec::new();
+        if let Some(crit) = self.index.crit.as_ref().map(|s| s.value(self.text)) {
+            names.extend(crit.elements().into_iter().flatten().filter_map(|name| {
+                name.as_str().map(Cow::into_owned)
+            }));
+            if names.is_empty() {
+                names.push("crit".to_owned());
+            }
+        }
+        let b64 = self.index.b64.as_ref().map(|s| s.value(self.text));
+        if b64.is_some_and(|value| value.as_bool() != Some(true)) {
+            names.push("b64".to_owned());
+        }
+        if self.index.zip.is_some() {
+            names.push("zip".to_owned());
+        }
+        names
+    }
+
+    fn string(self, span: Option<&Span>) -> Option<Cow<'a, str>> {
+        span?.value(self.text).as_str()
+    }
+}

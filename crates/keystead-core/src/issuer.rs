@@ -1,0 +1,216 @@
+//! Issuers are compared as strings, byte for byte (RFC 8725 section 3.8, OIDC Core section 3.1.3.7).
+//!
+//! Nothing here loosens that: [`matches`] decides, and [`near_miss`] only explains a refusal.
+
+use crate::Policy;
+
+/// Whether a presented `iss` is the provider's issuer or one of its declared aliases.
+///
+/// This is the line that decides that an alias host is not the issuer: no case folding, no slash
+/// trimming, no port or percent normalisation.
+#[must_use]
+pub fn matches(policy: &Policy, presented: &str) -> bool {
+    policy.issuer == presented || policy.aliases.iter().any(|alias| alias == presented)
+}
+
+/// A configured issuer string, and where it is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct KnownIssuer<'a> {
+    /// The provider's name.
+    pub provider: &'a str,
+    /// `issuer` or `aliases`.
+    pub setting: &'static str,
+    /// The string.
+    pub issuer: &'a str,
+}
+
+/// The configured issuer that a presented one nearly is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NearMiss {
+    /// The provider's name.
+    pub provider: String,
+    /// The setting that holds the configured string, such as `providers.keycloak.issuer`.
+    pub setting: String,
+    /// The configured string.
+    pub issuer: String,
+    /// What the two differ in.
+    pub difference: Difference,
+}
+
+/// What two issuers differ in.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Difference {
+    /// White space or controls at an end.
+    Surroundings,
+    /// A slash at the end.
+    TrailingSlash,
+    /// Upper and lower case.
+    Case,
+    /// `http` against `https`, or a scheme left out.
+    Scheme,
+    /// A port, written or left out.
+    Port,
+    /// Percent-encoding.
+    PercentEncoding,
+    /// The host.
+    Host,
+    /// One begins with the other.
+    Prefix,
+}
+
+impl Difference {
+    /// How the difference reads after "it differs only".
+    #[must_use]
+    pub const fn phrase(self) -> &'static str {
+        match self {
+            Self::Surroundings => "by white space at an end",
+            Self::TrailingSlash => "by a trailing slash",
+            Self::Case => "in upper and lower case",
+            Self::Scheme => "in scheme",
+            Self::Port => "in port",
+            Self::PercentEncoding => "in percent-encoding",
+            Self::Host => "in host",
+            Self::Prefix => "in how much of the path is there",
+        }
+    }
+}
+
+/// The configured issuer nearest to `presented`, if any is near.
+#[must_use]
+pub fn near_miss<'a>(
+    presented: &str,
+    known: impl Iterator<Item = KnownIssuer<'a>>,
+) -> Option<NearMiss> {
+    known
+        .filter_map(|candidate| {
+            let difference = difference(presented, candidate.issuer)?;
+            Some((difference, candidate))
+        })
+        .min_by_key(|(difference, _)| *difference)
+        .map(|(difference, candidate)| NearMiss {
+            provider: candidate.provider.to_owned(),
+            setting: format!("providers.{}.{}", candidate.provider, candidate.setting),
+            issuer: candidate.issuer.to_owned(),
+            difference,
+        })
+}
+
+fn difference(a: &str, b: &str) -> Option<Difference> {
+    if a == b || a.is_empty() || b.is_empty() {
+        return None;
+    }
+    let trim = |s: &str| s.trim_matches(|c: char| c.is_whitespace() || c.is_control()).to_owned();
+    if trim(a) == trim(b) {
+        return Some(Difference::Surroundings);
+    }
+    if a.trim_end_matches('/') == b.trim_end_matches('/') {
+        return Some(Difference::TrailingSlash);
+    }
+    if a.eq_ignore_ascii_case(b) {
+        return Some(Difference::Case);
+    }
+    let (x, y) = (Parts::of(a), Parts::of(b));
+    let same_place = x.host == y.host && x.path == y.path;
+    if same_place && x.port == y.port && x.scheme != y.scheme {
+        return Some(Difference::Scheme);
+    }
+    if same_place && x.port != y.port {
+        return Some(Difference::Port);
+    }
+    if percent_decoded(a) == percent_decoded(b) {
+        return Some(Difference::PercentEncoding);
+    }
+    if x.path == y.path && x.path.len() > 1 {
+        return Some(Difference::Host);
+    }
+    if x.host == y.host && !x.host.is_empty() && (a.starts_with(b) || b.starts_with(a)) {
+        return Some(Difference::Prefix);
+    }
+    None
+}
+
+/// An issuer taken apart for explanations only.
+struct Parts<'a> {
+    scheme: &'a str,
+    host: &'a str,
+    port: &'a str,
+    path: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn of(issuer: &'a str) -> Self {
+        let (scheme, rest) = issuer.split_once("://").unwrap_or(("", issuer));
+        let at = rest.find('/').unwrap_or(rest.len());
+        let (authority, path) = (rest.get(..at).unwrap_or(rest), rest.get(at..).unwrap_or(""));
+        let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
+        Self { scheme, host, port, path: path.trim_end_matches('/') }
+    }
+}
+
+fn percent_decoded(text: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let digits = tail.get(..2).and_then(|d| core::str::from_utf8(d).ok());
+        let byte = digits.filter(|_| *first == b'%').and_then(|d| u8::from_str_radix(d, 16).ok());
+        out.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Audiences;
+
+    const REALM: &str = "https://keycloak.acme.example/realms/a";
+
+    fn policy() -> Policy {
+        let mut policy = Policy::new(REALM, Audiences::Any);
+        policy.aliases.push("https://login.acme.example/realms/a".into());
+        policy
+    }
+
+    /// K4: aliases are the only way to loosen an issuer.
+    #[test]
+    fn an_issuer_is_compared_byte_for_byte() {
+        assert!(matches(&policy(), REALM));
+        assert!(matches(&policy(), "https://login.acme.example/realms/a"));
+        for variant in [
+            "https://keycloak.acme.example/realms/a/",
+            "https://KEYCLOAK.acme.example/realms/a",
+            "https://keycloak.acme.example:443/realms/a",
+            "https://keycloak.acme.example/realms%2Fa",
+            "https://keycloak.acme.example/realms/",
+            "https://keycloak.acme.example/realms/ab",
+            "http://keycloak.acme.example/realms/a",
+            " https://keycloak.acme.example/realms/a",
+            "https://identity.acme.example/realms/a",
+            "",
+        ] {
+            assert!(!matches(&policy(), variant), "{variant:?}");
+        }
+    }
+
+    #[test]
+    fn near_misses_are_named() {
+        let near = |presented: &str| {
+            let known = KnownIssuer { provider: "keycloak", setting: "issuer", issuer: REALM };
+            near_miss(presented, [known].into_iter()).map(|near| near.difference)
+        };
+        assert_eq!(near("https://keycloak.acme.example/realms/a/"), Some(Difference::TrailingSlash));
+        assert_eq!(near("https://identity.acme.example/realms/a"), Some(Difference::Host));
+        assert_eq!(near("http://keycloak.acme.example/realms/a"), Some(Difference::Scheme));
+        assert_eq!(near("https://keycloak.acme.example:443/realms/a"), Some(Difference::Port));
+        assert_eq!(near("https://Keycloak.acme.example/realms/a"), Some(Difference::Case));
+        assert_eq!(
+            near("https://keycloak.acme.example/realms%2fa"),
+            Some(Difference::PercentEncoding)
+        );
+        assert_eq!(near("https://keycloak.acme.example/realms/a/b"), Some(Difference::Prefix));
+        assert_eq!(near("https://elsewhere.example"), None);
+        assert_eq!(near(""), None);
+    }
+}

@@ -1,0 +1,256 @@
+//! Bytes to an [`UnverifiedToken`]: compact JWS (RFC 7515 section 7.1) holding a JWT (RFC 7519).
+//!
+//! No policy, no keys, no clock: what is refused here could not be a token of anybody's.
+
+use crate::claims::{Claims, ClaimsIndex};
+use crate::header::{Header, HeaderIndex};
+use crate::json::{self, JsonError, JsonProblem, Limits};
+use crate::rejection::{JsonFault, Reason};
+
+/// One of the three parts of a compact JWS.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Segment {
+    /// The first: the JOSE header.
+    Header,
+    /// The second: the claims set.
+    Payload,
+    /// The third.
+    Signature,
+}
+
+impl Segment {
+    /// The segment in one word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::Payload => "payload",
+            Self::Signature => "signature",
+        }
+    }
+}
+
+/// How large a token may be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct TokenLimits {
+    /// The whole token, in bytes. Default: 16 KiB.
+    pub token: usize,
+    /// The decoded header, in bytes. Default: 8 KiB.
+    pub header: usize,
+}
+
+impl Default for TokenLimits {
+    fn default() -> Self {
+        Self { token: 16 * 1024, header: 8 * 1024 }
+    }
+}
+
+impl TokenLimits {
+    /// The default header limit beside another token limit.
+    #[must_use]
+    pub fn with_token(token: usize) -> Self {
+        Self { token, ..Self::default() }
+    }
+}
+
+/// What can be said of a presented token without believing any of it: for logs and explanations.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct TokenFacts {
+    /// How many bytes it has.
+    pub length: usize,
+    /// How many dot-separated segments it has; none for an empty one.
+    pub segments: usize,
+    /// The `alg` it presents.
+    pub alg: Option<Box<str>>,
+    /// The `kid` it presents.
+    pub kid: Option<Box<str>>,
+    /// The `iss` it presents.
+    pub issuer: Option<Box<str>>,
+    /// The `exp` it presents, in seconds since the Unix epoch.
+    pub exp: Option<f64>,
+}
+
+impl TokenFacts {
+    /// The facts of the bare text.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        let segments = if text.is_empty() { 0 } else { text.split('.').count() };
+        Self { length: text.len(), segments, ..Self::default() }
+    }
+}
+
+/// A token that has the right shape. Nothing in it has been verified.
+#[derive(Debug)]
+pub struct UnverifiedToken<'t> {
+    signing_input: &'t str,
+    signature: &'t str,
+    decoded: Decoded,
+}
+
+/// The decoded header and claims set, back to back in one allocation.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    text: Box<str>,
+    header_len: usize,
+    header: HeaderIndex,
+    claims: ClaimsIndex,
+}
+
+impl<'t> UnverifiedToken<'t> {
+    /// Takes a token apart.
+    ///
+    /// # Errors
+    /// The first reason why it is not a compact JWS with a JSON header and a JSON claims set.
+    pub fn parse(text: &'t str, limits: TokenLimits) -> Result<Self, Reason> {
+        if text.is_empty() {
+            return Err(Reason::Empty);
+        }
+        if text.len() > limits.token {
+            return Err(Reason::TooLarge {
+                what: "token",
+                found: Some(text.len()),
+                limit: limits.token,
+                unit: "bytes",
+            });
+        }
+        let mut segments = text.split('.');
+        let (Some(header), Some(payload), Some(signature), None) =
+            (segments.next(), segments.next(), segments.next(), segments.next())
+        else {
+            return Err(wrong_segments(text));
+        };
+        let mut decoded = String::new();
+        decode(Segment::Header, header, &mut decoded)?;
+        let header_len = decoded.len();
+        if header_len > limits.header {
+            return Err(Reason::TooLarge {
+                what: "header",
+                found: Some(header_len),
+                limit: limits.header,
+                unit: "bytes",
+            });
+        }
+        let header_index = HeaderIndex::read(&decoded)?;
+        decode(Segment::Payload, payload, &mut decoded)?;
+        let claims = ClaimsIndex::read(decoded.get(header_len..).unwrap_or_default())?;
+        base64_simd::URL_SAFE_NO_PAD
+            .check(signature.as_bytes())
+            .map_err(|_| Reason::Base64 { segment: Segment::Signature })?;
+        let signing_input = text.get(..header.len() + 1 + payload.len()).unwrap_or_default();
+        let decoded = Decoded {
+            text: decoded.into_boxed_str(),
+            header_len,
+            header: header_index,
+            claims,
+        };
+        Ok(Self { signing_input, signature, decoded })
+    }
+
+    /// The JOSE header.
+    #[must_use]
+    pub fn header(&self) -> Header<'_> {
+        self.decoded.header()
+    }
+
+    /// The claims set. Nobody has vouched for it yet.
+    #[must_use]
+    pub fn claims(&self) -> Claims<'_> {
+        self.decoded.claims()
+    }
+
+    /// What the signature is over (RFC 7515 section 2).
+    #[must_use]
+    pub const fn signing_input(&self) -> &'t str {
+        self.signing_input
+    }
+
+    /// Hands the decoded signature to `check`.
+    ///
+    /// Signatures of every algorithm but ML-DSA fit the stack; the text was checked when parsed.
+    pub(crate) fn with_signature<R>(&self, check: impl FnOnce(&[u8]) -> R) -> R {
+        let text = self.signature.as_bytes();
+        let mut stack = [0_u8; 1024];
+        if base64_simd::URL_SAFE_NO_PAD.decoded_length(text).is_ok_and(|n| n <= stack.len()) {
+            let out = base64_simd::Out::from_slice(&mut stack);
+            let signature = base64_simd::URL_SAFE_NO_PAD.decode(text, out);
+            return check(signature.map_or(&[][..], |s| s));
+        }
+        check(&base64_simd::URL_SAFE_NO_PAD.decode_to_vec(text).unwrap_or_default())
+    }
+
+    /// What can be said of the token without believing it.
+    #[must_use]
+    pub fn facts(&self) -> TokenFacts {
+        let (header, claims) = (self.header(), self.claims());
+        TokenFacts {
+            length: self.signing_input.len() + 1 + self.signature.len(),
+            segments: 3,
+            alg: Some(header.alg().into()),
+            kid: header.kid().map(Into::into),
+            issuer: claims.issuer().ok().flatten().map(Into::into),
+            exp: claims.member("exp").and_then(json::Value::as_f64),
+        }
+    }
+
+    pub(crate) fn into_decoded(self) -> Decoded {
+        self.decoded
+    }
+}
+
+impl Decoded {
+    pub(crate) fn header(&self) -> Header<'_> {
+        Header::new(self.text.get(..self.header_len).unwrap_or_default(), &self.header)
+    }
+
+    pub(crate) fn claims(&self) -> Claims<'_> {
+        Claims::new(self.text.get(self.header_len..).unwrap_or_default(), &self.claims)
+    }
+}
+
+/// Tells an encrypted token (RFC 7516 section 3.1) from any other wrong number of segments.
+fn wrong_segments(text: &str) -> Reason {
+    let found = text.split('.').count();
+    let mut first = String::new();
+    let header = text.split('.').next().unwrap_or_default();
+    if found == 5
+        && decode(Segment::Header, header, &mut first).is_ok()
+        && json::parse(first.as_bytes(), Limits::TOKEN).is_ok_and(|h| h.member("enc").is_some())
+    {
+        return Reason::Encrypted;
+    }
+    Reason::Segments { found }
+}
+
+/// Appends the decoded segment: base64url without padding, without anything else, and with
+/// canonical trailing bits (RFC 7515 section 2, RFC 4648 section 3.5), and UTF-8 inside.
+fn decode(segment: Segment, text: &str, out: &mut String) -> Result<(), Reason> {
+    let start = out.len();
+    let mut bytes = core::mem::take(out).into_bytes();
+    base64_simd::URL_SAFE_NO_PAD
+        .decode_append(text.as_bytes(), &mut bytes)
+        .map_err(|_| Reason::Base64 { segment })?;
+    *out = String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to().saturating_sub(start);
+        let problem = JsonError { problem: JsonProblem::Encoding, at };
+        Reason::Json { segment, fault: JsonFault::Text(problem) }
+    })?;
+    Ok(())
+}
+
+/// What a scanner's finding means for a token.
+pub(crate) fn json_refused(segment: Segment, error: JsonError) -> Reason {
+    match error.problem {
+        JsonProblem::DuplicateMember(name) => Reason::DuplicateMember { segment, name },
+        JsonProblem::Depth => too_large("nesting", Limits::TOKEN.depth, "levels"),
+        JsonProblem::Members => too_large("object", Limits::TOKEN.members, "members"),
+        JsonProblem::Number => too_large("number", Limits::TOKEN.number, "bytes"),
+        _ => Reason::Json { segment, fault: JsonFault::Text(error) },
+    }
+}
+
+const fn too_large(what: &'static str, limit: usize, unit: &'static str) -> Reason {
+    Reason::TooLarge { what, found: None, limit, unit }
+}
