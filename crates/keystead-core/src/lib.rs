@@ -5,6 +5,7 @@ pub mod json;
 mod jwk;
 mod key_set;
 mod policy;
+mod state;
 pub mod text;
 
 pub use algorithm::{Algorithm, AlgorithmSet, EcCurve, Family};
@@ -12,3 +13,4 @@ pub use crypto::{CryptoBackend, SignatureVerifier};
 pub use jwk::{Jwk, KeyProblem, Material, Provenance};
 pub use key_set::{KeySet, KeySetProblem, SkippedKey};
 pub use policy::{Audiences, ClaimRule, Policy, Requirements};
+pub use state::{DisabledWhy, LatestAttempt, ProviderState, SourceFacts, SourceKind};

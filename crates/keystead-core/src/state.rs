@@ -1,28 +1,118 @@
-//! The state of a provider, in the words that every surface shares.
+//! The state of a provider, in the words that every surface shares, computed from its sources.
 
 use core::fmt;
+use core::iter;
 use core::time::Duration;
 
-/// How well a provider can be judged for.
+/// How well tokens of a provider can be judged.
+///
+/// The same words stand in logs, metrics, status and readiness.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ProviderState {
     /// No usable key.
     Cold,
-    /// Usable keys, and every network source's latest attempt succeeded no longer ago than twice
-    /// its interval.
+    /// Usable keys, and what is held is surely the newest: every network source's latest attempt
+    /// succeeded, no longer ago than twice its interval, and every file could be read.
     Ready,
-    /// Usable keys, but some network source failed last, never answered, or is older: what is held
-    /// may not be the newest.
+    /// Usable keys, but what is held may not be the newest: some source failed last, never
+    /// answered, or answered too long ago.
     Stale,
-    /// Only keys past `max_stale`.
+    /// Only keys past `max_stale`, which are not used.
     Expired,
-    /// Off, not set, or misconfigured.
-    Disabled,
+    /// It is not asked for keys at all.
+    Disabled(DisabledWhy),
+}
+
+/// Why a provider is disabled.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum DisabledWhy {
+    /// The operator switched it off (`use: off`).
+    Off,
+    /// It has no issuer, or no place to get keys from.
+    Unset,
+    /// Its configuration has mistakes, so that its policy cannot be trusted.
+    Misconfigured,
+}
+
+/// What kind of place keys come from.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum SourceKind {
+    /// Written in the configuration, or supplied by the host program: always settled, never
+    /// expires, never asked on a schedule.
+    Memory,
+    /// A file that is read again and again. Its keys never expire, and the operator's word is
+    /// final: what is no longer in the file is gone at once.
+    File,
+    /// Fetched over the network. Its keys expire, and their removal is guarded.
+    Network,
+}
+
+/// How the latest attempt on a source ended; one that is in flight has not ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum LatestAttempt {
+    /// None has ended yet.
+    Never,
+    /// It gave usable keys.
+    Succeeded {
+        /// When it ended (monotonic time).
+        at: Duration,
+    },
+    /// It gave none.
+    Failed {
+        /// When it ended (monotonic time).
+        at: Duration,
+    },
+}
+
+/// What the state of one source is computed from, at any later time and without its
+/// [`Lifecycle`](crate::Lifecycle). Every moment is monotonic time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct SourceFacts {
+    /// What kind of source it is.
+    pub kind: SourceKind,
+    /// How many usable keys of it are held, expired or not.
+    pub usable_keys: usize,
+    /// How the latest attempt ended.
+    pub latest: LatestAttempt,
+    /// When an attempt last succeeded.
+    pub last_success: Option<Duration>,
+    /// The interval in force between two attempts while all is well.
+    pub interval: Duration,
+    /// How long keys may be used after the last success; none: for ever.
+    pub max_stale: Option<Duration>,
+    /// When the next attempt is planned. A moment that has passed means that it is due or in
+    /// flight; none, that there will be none.
+    pub next_attempt: Option<Duration>,
 }
 
 impl ProviderState {
-    /// The state in one word, as in logs, metrics, status and readiness.
+    /// The state of an enabled provider with these sources.
+    ///
+    /// A source that cannot be asked does not take away the keys of another one: a provider with a
+    /// key in a file and a network source that never answered is [`ProviderState::Stale`]. So is
+    /// one whose expired keys stand beside living ones.
+    #[must_use]
+    pub fn of<'a>(sources: impl IntoIterator<Item = &'a SourceFacts>, now: Duration) -> Self {
+        let (mut serving, mut expired, mut fresh) = (false, false, true);
+        for source in sources {
+            serving |= source.serves(now);
+            expired |= source.is_expired(now);
+            fresh &= source.is_fresh(now);
+        }
+        match (serving, expired, fresh) {
+            (true, _, true) => Self::Ready,
+            (true, _, false) => Self::Stale,
+            (false, true, _) => Self::Expired,
+            (false, false, _) => Self::Cold,
+        }
+    }
+
+    /// The state in one word: `cold`, `ready`, `stale`, `expired` or `disabled`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -30,11 +120,11 @@ impl ProviderState {
             Self::Ready => "ready",
             Self::Stale => "stale",
             Self::Expired => "expired",
-            Self::Disabled => "disabled",
+            Self::Disabled(_) => "disabled",
         }
     }
 
-    /// Whether tokens of a provider in this state can be verified.
+    /// Whether there are keys to verify tokens with.
     #[must_use]
     pub const fn can_verify(self) -> bool {
         matches!(self, Self::Ready | Self::Stale)
@@ -47,124 +137,90 @@ impl fmt::Display for ProviderState {
     }
 }
 
-/// Why a provider is disabled.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Disabled {
-    /// `use: off`.
-    Off,
-    /// It has no issuer, or no place to get keys from.
-    Unset {
-        /// The sentence that names the missing setting.
-        reason: Box<str>,
-    },
-    /// Its configuration has mistakes, so that its policy cannot be trusted.
-    Misconfigured {
-        /// The first mistake, in a sentence.
-        reason: Box<str>,
-    },
-}
-
-impl Disabled {
-    /// `off`, `unset` or `misconfigured`.
+impl DisabledWhy {
+    /// The reason in one word: `off`, `unset` or `misconfigured`.
     #[must_use]
-    pub const fn as_str(&self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Off => "off",
-            Self::Unset { .. } => "unset",
-            Self::Misconfigured { .. } => "misconfigured",
-        }
-    }
-
-    /// Why, in one sentence.
-    #[must_use]
-    pub fn reason(&self) -> &str {
-        match self {
-            Self::Off => "it is switched off",
-            Self::Unset { reason } | Self::Misconfigured { reason } => reason,
+            Self::Unset => "unset",
+            Self::Misconfigured => "misconfigured",
         }
     }
 }
 
-/// What is known of one source of keys, as far as the provider's state depends on it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum SourceStanding {
-    /// Memory, or a file that was read: always settled, never expires.
-    Settled,
-    /// A file that cannot be read, or could not be the last time.
-    Unreadable,
-    /// A network source.
-    Network {
-        /// When it last succeeded (monotonic time).
-        last_success: Option<Duration>,
-        /// Whether its latest attempt succeeded.
-        latest_succeeded: bool,
-        /// Its refresh interval.
-        interval: Duration,
-        /// How old its keys may be; none: for ever.
-        max_stale: Option<Duration>,
-    },
+impl fmt::Display for DisabledWhy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
-impl SourceStanding {
-    /// Whether what this source gave is surely the newest.
+impl LatestAttempt {
+    /// When it ended, if there was one (monotonic time).
     #[must_use]
-    pub fn is_fresh(self, now: Duration) -> bool {
+    pub const fn at(self) -> Option<Duration> {
         match self {
-            Self::Settled => true,
-            Self::Unreadable => false,
-            Self::Network { last_success, latest_succeeded, interval, .. } => {
-                latest_succeeded
-                    && last_success.is_some_and(|at| {
-                        now.saturating_sub(at) <= interval.saturating_mul(2)
-                    })
+            Self::Never => None,
+            Self::Succeeded { at } | Self::Failed { at } => Some(at),
+        }
+    }
+}
+
+impl SourceFacts {
+    /// The facts of keys in memory.
+    #[must_use]
+    pub const fn memory(usable_keys: usize) -> Self {
+        Self {
+            kind: SourceKind::Memory,
+            usable_keys,
+            latest: LatestAttempt::Never,
+            last_success: None,
+            interval: Duration::ZERO,
+            max_stale: None,
+            next_attempt: None,
+        }
+    }
+
+    /// The state that a provider with this source alone would have.
+    #[must_use]
+    pub fn state(&self, now: Duration) -> ProviderState {
+        ProviderState::of(iter::once(self), now)
+    }
+
+    /// Whether it has keys that may be used.
+    #[must_use]
+    pub fn serves(&self, now: Duration) -> bool {
+        self.usable_keys > 0 && !self.is_expired(now)
+    }
+
+    /// Whether it has keys, but past `max_stale`, counted from the last success. Keys of memory and
+    /// files never expire.
+    #[must_use]
+    pub fn is_expired(&self, now: Duration) -> bool {
+        let limit = self.max_stale.unwrap_or(Duration::MAX);
+        self.usable_keys > 0 && self.age(now).is_some_and(|age| age > limit)
+    }
+
+    /// Whether what it gave is surely the newest. A file that was not read yet, or could not be
+    /// read the last time, is like a network source that failed; but it does not age.
+    #[must_use]
+    pub fn is_fresh(&self, now: Duration) -> bool {
+        match (self.kind, self.latest) {
+            (SourceKind::Memory, _) | (SourceKind::File, LatestAttempt::Succeeded { .. }) => true,
+            (SourceKind::Network, LatestAttempt::Succeeded { at }) => {
+                now.saturating_sub(at) <= self.interval.saturating_mul(2)
             }
+            (_, LatestAttempt::Never | LatestAttempt::Failed { .. }) => false,
         }
     }
 
-    /// Whether keys of this source are past `max_stale`.
+    /// How long ago its keys were last confirmed. Keys of memory and files have no age.
     #[must_use]
-    pub fn is_expired(self, now: Duration) -> bool {
-        match self {
-            Self::Settled | Self::Unreadable => false,
-            Self::Network { last_success, max_stale, .. } => match (last_success, max_stale) {
-                (Some(at), Some(limit)) => now.saturating_sub(at) > limit,
-                _ => false,
-            },
+    pub fn age(&self, now: Duration) -> Option<Duration> {
+        match self.kind {
+            SourceKind::Network => self.last_success.map(|at| now.saturating_sub(at)),
+            SourceKind::Memory | SourceKind::File => None,
         }
-    }
-
-    /// How old this source's keys are; keys of memory and files have no age.
-    #[must_use]
-    pub fn age(self, now: Duration) -> Option<Duration> {
-        match self {
-            Self::Network { last_success: Some(at), .. } => Some(now.saturating_sub(at)),
-            _ => None,
-        }
-    }
-}
-
-/// The state of a provider with these sources; each with whether it holds a usable key.
-///
-/// See [`ProviderState`] for what the words mean.
-#[must_use]
-pub fn provider_state(
-    sources: impl IntoIterator<Item = (SourceStanding, bool)>,
-    now: Duration,
-) -> ProviderState {
-    let (mut usable, mut expired, mut fresh) = (false, false, true);
-    for (source, has_keys) in sources {
-        let past = source.is_expired(now);
-        usable |= has_keys && !past;
-        expired |= has_keys && past;
-        fresh &= source.is_fresh(now);
-    }
-    match (usable, expired, fresh) {
-        (true, _, true) => ProviderState::Ready,
-        (true, _, false) => ProviderState::Stale,
-        (false, true, _) => ProviderState::Expired,
-        (false, false, _) => ProviderState::Cold,
     }
 }
 
@@ -172,42 +228,100 @@ pub fn provider_state(
 mod tests {
     use super::*;
 
-    const fn network(last_success: Option<u64>, latest_succeeded: bool) -> SourceStanding {
-        SourceStanding::Network {
-            last_success: match last_success {
-                Some(s) => Some(Duration::from_secs(s)),
-                None => None,
-            },
-            latest_succeeded,
-            interval: Duration::from_secs(300),
-            max_stale: Some(Duration::from_secs(86_400)),
+    const fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn source(kind: SourceKind, keys: usize, latest: LatestAttempt) -> SourceFacts {
+        SourceFacts {
+            kind,
+            usable_keys: keys,
+            latest,
+            last_success: (keys > 0).then_some(Duration::ZERO),
+            interval: at(300),
+            max_stale: Some(at(86_400)),
+            next_attempt: None,
+        }
+    }
+
+    fn network(keys: usize, latest: LatestAttempt) -> SourceFacts {
+        source(SourceKind::Network, keys, latest)
+    }
+
+    const NEVER: LatestAttempt = LatestAttempt::Never;
+    const OK: LatestAttempt = LatestAttempt::Succeeded { at: Duration::ZERO };
+    const FAILED: LatestAttempt = LatestAttempt::Failed { at: Duration::from_secs(1) };
+
+    #[test]
+    fn one_network_source_goes_through_the_words_in_order() {
+        assert_eq!(network(0, NEVER).state(at(5)), ProviderState::Cold);
+        assert_eq!(network(0, FAILED).state(at(5)), ProviderState::Cold);
+        assert_eq!(network(1, OK).state(at(600)), ProviderState::Ready);
+        assert_eq!(network(1, OK).state(at(601)), ProviderState::Stale, "older than two intervals");
+        assert_eq!(network(1, FAILED).state(at(1)), ProviderState::Stale);
+        assert_eq!(network(1, FAILED).state(at(86_400)), ProviderState::Stale);
+        assert_eq!(network(1, FAILED).state(at(86_401)), ProviderState::Expired);
+    }
+
+    #[test]
+    fn keys_without_a_limit_never_expire() {
+        let forever = SourceFacts { max_stale: None, ..network(1, FAILED) };
+        assert_eq!(forever.state(Duration::MAX), ProviderState::Stale);
+        assert_eq!(forever.age(Duration::MAX), Some(Duration::MAX));
+    }
+
+    #[test]
+    fn memory_and_files_are_settled_and_never_expire() {
+        assert_eq!(SourceFacts::memory(1).state(Duration::MAX), ProviderState::Ready);
+        assert_eq!(SourceFacts::memory(0).state(at(0)), ProviderState::Cold);
+        let file = source(SourceKind::File, 1, OK);
+        assert_eq!(file.state(Duration::MAX), ProviderState::Ready);
+        assert_eq!(file.age(at(9)), None);
+    }
+
+    #[test]
+    fn a_file_that_became_unreadable_counts_as_a_failed_source() {
+        let file = source(SourceKind::File, 1, FAILED);
+        assert_eq!(file.state(Duration::MAX), ProviderState::Stale, "its keys stay, for ever");
+        assert_eq!(source(SourceKind::File, 0, FAILED).state(at(1)), ProviderState::Cold);
+        let beside = [SourceFacts::memory(1), source(SourceKind::File, 0, FAILED)];
+        assert_eq!(ProviderState::of(&beside, at(1)), ProviderState::Stale);
+    }
+
+    #[test]
+    fn a_file_key_beside_a_discovery_that_never_answered_is_stale() {
+        for latest in [NEVER, FAILED] {
+            let sources = [source(SourceKind::File, 1, OK), network(0, latest)];
+            assert_eq!(ProviderState::of(&sources, at(1)), ProviderState::Stale);
         }
     }
 
     #[test]
-    fn the_words_mean_what_they_say() {
-        let at = Duration::from_secs;
-        let one = |s, keys, now| provider_state([(s, keys)], at(now));
-        assert_eq!(one(network(None, false), false, 5), ProviderState::Cold);
-        assert_eq!(one(network(Some(0), true), true, 600), ProviderState::Ready);
-        assert_eq!(one(network(Some(0), true), true, 601), ProviderState::Stale);
-        assert_eq!(one(network(Some(0), false), true, 1), ProviderState::Stale);
-        assert_eq!(one(network(Some(0), false), true, 86_400), ProviderState::Stale);
-        assert_eq!(one(network(Some(0), false), true, 86_401), ProviderState::Expired);
-        assert_eq!(one(SourceStanding::Settled, true, u64::MAX), ProviderState::Ready);
-        assert_eq!(one(SourceStanding::Unreadable, true, 0), ProviderState::Stale);
-        assert_eq!(one(SourceStanding::Unreadable, false, 0), ProviderState::Cold);
+    fn every_network_source_must_be_fresh() {
+        let sources = [network(1, OK), network(1, FAILED)];
+        assert_eq!(ProviderState::of(&sources, at(1)), ProviderState::Stale);
+        assert_eq!(ProviderState::of(&[network(1, OK); 2], at(1)), ProviderState::Ready);
     }
 
     #[test]
-    fn keys_in_memory_make_an_unreachable_provider_stale_not_cold() {
-        let sources = [(SourceStanding::Settled, true), (network(None, false), false)];
-        assert_eq!(provider_state(sources, Duration::ZERO), ProviderState::Stale);
+    fn expired_keys_beside_living_ones_leave_the_provider_stale() {
+        let sources = [SourceFacts::memory(1), network(1, FAILED)];
+        assert_eq!(ProviderState::of(&sources, at(90_000)), ProviderState::Stale);
+        let sources = [SourceFacts::memory(0), network(1, FAILED), network(0, NEVER)];
+        assert_eq!(ProviderState::of(&sources, at(90_000)), ProviderState::Expired);
     }
 
     #[test]
-    fn an_expired_source_beside_a_living_one_leaves_the_provider_stale() {
-        let sources = [(SourceStanding::Settled, true), (network(Some(0), false), true)];
-        assert_eq!(provider_state(sources, Duration::from_secs(90_000)), ProviderState::Stale);
+    fn no_source_at_all_has_no_key() {
+        assert_eq!(ProviderState::of([], at(0)), ProviderState::Cold);
+    }
+
+    #[test]
+    fn only_ready_and_stale_can_verify() {
+        use ProviderState::{Cold, Disabled, Expired, Ready, Stale};
+        let all = [Cold, Ready, Stale, Expired, Disabled(DisabledWhy::Unset)];
+        let words: Vec<_> = all.iter().map(ToString::to_string).collect();
+        assert_eq!(words, ["cold", "ready", "stale", "expired", "disabled"]);
+        assert_eq!(all.map(ProviderState::can_verify), [false, true, true, false, false]);
     }
 }
