@@ -42,10 +42,10 @@ impl HeaderIndex {
             return Err(member_fault("alg", None));
         }
         for (name, span) in [("alg", &index.alg), ("kid", &index.kid), ("typ", &index.typ)] {
-            if let Some(value) = span.as_ref().map(|s| s.value(text)) {
-                if value.as_str().is_none() {
-                    return Err(member_fault(name, Some(value)));
-                }
+            if let Some(value) = span.as_ref().map(|s| s.value(text))
+                && value.as_str().is_none()
+            {
+                return Err(member_fault(name, Some(value)));
             }
         }
         Ok(index)
@@ -102,9 +102,12 @@ impl<'a> Header<'a> {
     pub fn unsupported(self) -> Vec<String> {
         let mut names = Vec::new();
         if let Some(crit) = self.index.crit.as_ref().map(|s| s.value(self.text)) {
-            names.extend(crit.elements().into_iter().flatten().filter_map(|name| {
-                name.as_str().map(Cow::into_owned)
-            }));
+            names.extend(
+                crit.elements()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|name| name.as_str().map(Cow::into_owned)),
+            );
             if names.is_empty() {
                 names.push("crit".to_owned());
             }

@@ -1,31 +1,92 @@
 //! Issuers are compared as strings, byte for byte (RFC 8725 section 3.8, OIDC Core section 3.1.3.7).
 //!
-//! Nothing here loosens that: [`matches`] decides, and [`near_miss`] only explains a refusal.
+//! Nothing here loosens that: [`Issuers::provider_of`] decides, and [`near_miss`] only explains a
+//! refusal.
 
-use crate::Policy;
+use core::fmt;
+use std::collections::HashMap;
+use std::sync::Arc;
 
-/// Whether a presented `iss` is the provider's issuer or one of its declared aliases.
-///
-/// This is the line that decides that an alias host is not the issuer: no case folding, no slash
-/// trimming, no port or percent normalisation.
-#[must_use]
-pub fn matches(policy: &Policy, presented: &str) -> bool {
-    policy.issuer == presented || policy.aliases.iter().any(|alias| alias == presented)
+/// Every issuer string that is configured, and whose it is.
+#[derive(Default)]
+pub struct Issuers {
+    providers: HashMap<Box<str>, usize>,
+    known: Vec<Known>,
+}
+
+/// One configured string.
+struct Known {
+    issuer: Box<str>,
+    provider: Arc<str>,
+    setting: &'static str,
+}
+
+impl Issuers {
+    /// No issuer yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a provider's issuer and the aliases that the operator declared equal to it.
+    ///
+    /// `index` is what [`Issuers::provider_of`] answers. One string has one owner: a string that is
+    /// there already keeps it.
+    pub fn add(&mut self, index: usize, provider: &Arc<str>, issuer: &str, aliases: &[String]) {
+        let aliases = aliases.iter().map(|alias| (alias.as_str(), "aliases"));
+        for (text, setting) in [(issuer, "issuer")].into_iter().chain(aliases) {
+            // An empty string is a setting that was not written, and must never match.
+            if text.is_empty() || self.providers.contains_key(text) {
+                continue;
+            }
+            self.providers.insert(text.into(), index);
+            self.known.push(Known { issuer: text.into(), provider: Arc::clone(provider), setting });
+        }
+    }
+
+    /// The provider whose issuer, or declared alias, is exactly `presented`.
+    ///
+    /// This is the line that decides that an alias host is not the issuer: no case folding, no
+    /// slash trimming, no port or percent normalisation.
+    #[must_use]
+    pub fn provider_of(&self, presented: &str) -> Option<usize> {
+        self.providers.get(presented).copied()
+    }
+
+    /// The configured issuer nearest to `presented`, if any is near; looks at all of them.
+    #[must_use]
+    pub fn near_miss(&self, presented: &str) -> Option<NearMiss> {
+        near_miss(
+            presented,
+            self.known.iter().map(|known| KnownIssuer {
+                provider: &known.provider,
+                setting: known.setting,
+                issuer: &known.issuer,
+            }),
+        )
+    }
+}
+
+impl fmt::Debug for Issuers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.known.iter().map(|known| &known.issuer)).finish()
+    }
 }
 
 /// A configured issuer string, and where it is written.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct KnownIssuer<'a> {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KnownIssuer<'a> {
     /// The provider's name.
-    pub provider: &'a str,
+    pub(crate) provider: &'a str,
     /// `issuer` or `aliases`.
-    pub setting: &'static str,
+    pub(crate) setting: &'static str,
     /// The string.
-    pub issuer: &'a str,
+    pub(crate) issuer: &'a str,
 }
 
 /// The configured issuer that a presented one nearly is.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct NearMiss {
     /// The provider's name.
     pub provider: String,
@@ -77,8 +138,7 @@ impl Difference {
 }
 
 /// The configured issuer nearest to `presented`, if any is near.
-#[must_use]
-pub fn near_miss<'a>(
+pub(crate) fn near_miss<'a>(
     presented: &str,
     known: impl Iterator<Item = KnownIssuer<'a>>,
 ) -> Option<NearMiss> {
@@ -163,21 +223,20 @@ fn percent_decoded(text: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Audiences;
-
     const REALM: &str = "https://keycloak.acme.example/realms/a";
 
-    fn policy() -> Policy {
-        let mut policy = Policy::new(REALM, Audiences::Any);
-        policy.aliases.push("https://login.acme.example/realms/a".into());
-        policy
+    fn issuers() -> Issuers {
+        let mut issuers = Issuers::new();
+        let aliases = ["https://login.acme.example/realms/a".to_owned()];
+        issuers.add(7, &Arc::from("keycloak"), REALM, &aliases);
+        issuers
     }
 
     /// K4: aliases are the only way to loosen an issuer.
     #[test]
     fn an_issuer_is_compared_byte_for_byte() {
-        assert!(matches(&policy(), REALM));
-        assert!(matches(&policy(), "https://login.acme.example/realms/a"));
+        assert!(issuers().provider_of(REALM) == Some(7));
+        assert!(issuers().provider_of("https://login.acme.example/realms/a") == Some(7));
         for variant in [
             "https://keycloak.acme.example/realms/a/",
             "https://KEYCLOAK.acme.example/realms/a",
@@ -190,7 +249,7 @@ mod tests {
             "https://identity.acme.example/realms/a",
             "",
         ] {
-            assert!(!matches(&policy(), variant), "{variant:?}");
+            assert_eq!(issuers().provider_of(variant), None, "{variant:?}");
         }
     }
 
@@ -200,7 +259,10 @@ mod tests {
             let known = KnownIssuer { provider: "keycloak", setting: "issuer", issuer: REALM };
             near_miss(presented, [known].into_iter()).map(|near| near.difference)
         };
-        assert_eq!(near("https://keycloak.acme.example/realms/a/"), Some(Difference::TrailingSlash));
+        assert_eq!(
+            near("https://keycloak.acme.example/realms/a/"),
+            Some(Difference::TrailingSlash)
+        );
         assert_eq!(near("https://identity.acme.example/realms/a"), Some(Difference::Host));
         assert_eq!(near("http://keycloak.acme.example/realms/a"), Some(Difference::Scheme));
         assert_eq!(near("https://keycloak.acme.example:443/realms/a"), Some(Difference::Port));

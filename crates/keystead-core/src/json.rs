@@ -43,6 +43,7 @@ impl Limits {
 
 /// Why a text is not acceptable JSON.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct JsonError {
     /// What is wrong.
     pub problem: JsonProblem,

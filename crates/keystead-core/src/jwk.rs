@@ -248,10 +248,10 @@ impl Jwk {
         }
         let kid = string(value, "kid")?;
         let kty = string(value, "kty")?.ok_or(KeyProblem::MissingMember("kty"))?;
-        if let Some(purpose) = string(value, "use")? {
-            if &*purpose != "sig" {
-                return Err(KeyProblem::Use(purpose));
-            }
+        if let Some(purpose) = string(value, "use")?
+            && &*purpose != "sig"
+        {
+            return Err(KeyProblem::Use(purpose));
         }
         judge_key_ops(value)?;
         let algorithm = match string(value, "alg")? {
@@ -301,10 +301,10 @@ impl Jwk {
     /// # Errors
     /// The reason why it does not fit.
     pub fn fits(&self, algorithm: Algorithm) -> Result<(), KeyProblem> {
-        if let Some(own) = self.algorithm {
-            if own != algorithm {
-                return Err(KeyProblem::OtherAlgorithm { own });
-            }
+        if let Some(own) = self.algorithm
+            && own != algorithm
+        {
+            return Err(KeyProblem::OtherAlgorithm { own });
         }
         self.material.judge_algorithm(algorithm)
     }

@@ -14,6 +14,7 @@ pub struct KeySet {
 
 /// A key that is published but cannot be used.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_structs, reason = "readers of key text outside this crate make them")]
 pub struct SkippedKey {
     /// Its identifier, if it has a readable one.
     pub kid: Option<Box<str>>,

@@ -36,6 +36,24 @@ pub enum DisabledWhy {
     Misconfigured,
 }
 
+/// Why a provider is disabled, in one word and in one sentence.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Disabled {
+    /// The word.
+    pub why: DisabledWhy,
+    /// The sentence: it names the setting that is missing or wrong.
+    pub reason: Box<str>,
+}
+
+impl Disabled {
+    /// A reason with its word.
+    #[must_use]
+    pub fn new(why: DisabledWhy, reason: impl Into<Box<str>>) -> Self {
+        Self { why, reason: reason.into() }
+    }
+}
+
 /// What kind of place keys come from.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]

@@ -37,6 +37,36 @@ pub fn escaped(text: &str) -> String {
     out
 }
 
+/// Several presented strings in quotes, separated by commas, capped at 256 bytes in all.
+#[must_use]
+pub fn list<S: AsRef<str>>(texts: &[S]) -> String {
+    let mut out = String::new();
+    for text in texts {
+        let next = quoted(text.as_ref()).to_string();
+        if !out.is_empty() {
+            if out.len().saturating_add(next.len()) > SHOWN {
+                out.push_str(", ...");
+                break;
+            }
+            out.push_str(", ");
+        }
+        out.push_str(&next);
+    }
+    out
+}
+
+/// A number of seconds, short: whole where it is whole, never hundreds of digits.
+#[must_use]
+pub fn seconds(value: f64) -> String {
+    if value.abs() >= 1e15 || !value.is_finite() {
+        format!("{value:e}")
+    } else if value.fract() == 0.0 {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.3}")
+    }
+}
+
 fn escape_into(text: &str, out: &mut impl fmt::Write) -> fmt::Result {
     let mut written = 0_usize;
     for c in text.chars() {

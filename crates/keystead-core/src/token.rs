@@ -140,12 +140,8 @@ impl<'t> UnverifiedToken<'t> {
             .check(signature.as_bytes())
             .map_err(|_| Reason::Base64 { segment: Segment::Signature })?;
         let signing_input = text.get(..header.len() + 1 + payload.len()).unwrap_or_default();
-        let decoded = Decoded {
-            text: decoded.into_boxed_str(),
-            header_len,
-            header: header_index,
-            claims,
-        };
+        let decoded =
+            Decoded { text: decoded.into_boxed_str(), header_len, header: header_index, claims };
         Ok(Self { signing_input, signature, decoded })
     }
 

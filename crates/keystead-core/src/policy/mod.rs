@@ -1,8 +1,12 @@
 //! What a provider's tokens must look like, and what one call asks for on top.
 
+mod judge;
+
 use core::time::Duration;
 
 use crate::AlgorithmSet;
+
+pub(crate) use judge::{Demands, admit_critical, check_types};
 
 /// Which audiences are accepted.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,0 +1,316 @@
+//! The pipeline: from a presented text to a [`VerifiedToken`] or a [`Rejection`].
+//!
+//! What needs no key is checked before what does: it costs nanoseconds, and a token that no key
+//! could save is never answered "cannot judge". This is the only place that can make a
+//! [`VerifiedToken`].
+
+mod key;
+mod outcome;
+
+use core::ops::{ControlFlow, Deref};
+use core::time::Duration;
+use std::sync::Arc;
+
+use crate::algorithm::Algorithm;
+use crate::diagnostics::{Check, Detail, Diagnostics, Outcome, Record};
+use crate::issuer::Issuers;
+use crate::json::Value;
+use crate::policy::{Audiences, Demands, Policy, Requirements, admit_critical, check_types};
+use crate::published::PublishedKeys;
+use crate::rejection::{Reason, Rejection};
+use crate::state::Disabled;
+use crate::text::{list, quoted, seconds};
+use crate::token::{TokenFacts, TokenLimits, UnverifiedToken};
+
+pub use outcome::{Freshness, VerifiedToken};
+
+/// The providers of one verifier.
+pub trait Directory {
+    /// One of them.
+    type Provider: Provider;
+
+    /// Whose issuer strings are whose.
+    fn issuers(&self) -> &Arc<Issuers>;
+
+    /// The provider that [`Issuers::provider_of`] named.
+    fn provider(&self, index: usize) -> Option<&Self::Provider>;
+}
+
+/// One provider, as far as a verdict depends on it.
+pub trait Provider {
+    /// Its name in the configuration.
+    fn name(&self) -> &Arc<str>;
+
+    /// What its tokens must look like.
+    fn policy(&self) -> &Policy;
+
+    /// Why it is not in use, if it is not.
+    fn disabled(&self) -> Option<&Disabled>;
+
+    /// The keys in memory at this moment. Never waits.
+    fn keys(&self) -> impl Deref<Target = PublishedKeys>;
+
+    /// The monotonic time against which keys age.
+    fn monotonic(&self) -> Duration;
+}
+
+/// One token to judge.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "whoever asks has to say all of it")]
+pub struct Question<'a> {
+    /// What was presented, without the scheme before it.
+    pub text: &'a str,
+    /// The time of judgement, since the Unix epoch.
+    pub now: Duration,
+    /// How large a token may be.
+    pub limits: TokenLimits,
+    /// What this call asks for in place of the provider's policy.
+    pub requirements: &'a Requirements,
+}
+
+/// Judges a token, stopping at the first refusal.
+///
+/// # Errors
+/// The first reason to refuse it.
+pub fn verify<D: Directory>(
+    question: Question<'_>,
+    directory: &D,
+) -> Result<VerifiedToken, Rejection> {
+    run(question, directory, &mut ())
+}
+
+/// Judges a token the same way, but goes on after a refusal to show every check.
+///
+/// The verdict is always that of [`verify`].
+pub fn explain<D: Directory>(question: Question<'_>, directory: &D) -> Diagnostics {
+    let token = UnverifiedToken::parse(question.text, question.limits);
+    let facts = token.map_or_else(|_| TokenFacts::of(question.text), |token| token.facts());
+    let mut diagnostics = Diagnostics { token: facts, ..Diagnostics::default() };
+    diagnostics.refused = run(question, directory, &mut diagnostics).err();
+    diagnostics.complete();
+    diagnostics
+}
+
+fn run<D: Directory, R: Record>(
+    question: Question<'_>,
+    directory: &D,
+    record: &mut R,
+) -> Result<VerifiedToken, Rejection> {
+    let mut run = Run { record, refused: None };
+    let token = match UnverifiedToken::parse(question.text, question.limits) {
+        Ok(token) => token,
+        Err(reason) => {
+            let facts = || {
+                let facts = TokenFacts::of(question.text);
+                Detail::new(
+                    format!("{} bytes, {} segments", facts.length, facts.segments),
+                    "a compact JWS with a JSON header and a JSON claims set",
+                )
+            };
+            return Err(run.last(Check::Token, Rejection::new(reason), &facts));
+        }
+    };
+    run.pass(Check::Token, &|| {
+        Detail::new(format!("{} bytes, 3 segments", question.text.len()), "a compact JWS")
+    });
+    let provider = run.route(&token, directory)?;
+    // From here on everything is scoped to this one provider.
+    match run.judge(question, token, provider) {
+        Ok(Some(verified)) if run.refused.is_none() => Ok(verified),
+        _ => Err(run.refused.unwrap_or_else(|| Rejection::new(Reason::MissingIssuer))),
+    }
+}
+
+/// One run of the pipeline: the first refusal is the verdict, whatever is looked at after it.
+struct Run<'r, R> {
+    record: &'r mut R,
+    refused: Option<Rejection>,
+}
+
+/// The recorder has heard enough.
+struct Stop;
+
+impl<R: Record> Run<'_, R> {
+    fn pass(&mut self, check: Check, detail: &dyn Fn() -> Detail) {
+        // What passed never ends the pipeline.
+        let _continues = self.record.found(Outcome { check, result: Ok(()), detail });
+    }
+
+    /// Reports a refusal after which nothing can be looked at any more.
+    fn last(
+        &mut self,
+        check: Check,
+        rejection: Rejection,
+        detail: &dyn Fn() -> Detail,
+    ) -> Rejection {
+        // Nothing comes after this, whatever the recorder says.
+        let _ends = self.record.found(Outcome { check, result: Err(rejection.reason()), detail });
+        rejection
+    }
+
+    /// Reports a check; `None` when it failed and the recorder wants to see more.
+    fn note<T>(
+        &mut self,
+        check: Check,
+        result: Result<T, Reason>,
+        provider: &impl Provider,
+        detail: &dyn Fn() -> Detail,
+    ) -> Result<Option<T>, Stop> {
+        let reason = match result {
+            Ok(value) => {
+                self.pass(check, detail);
+                return Ok(Some(value));
+            }
+            Err(reason) => reason,
+        };
+        let flow = self.record.found(Outcome { check, result: Err(&reason), detail });
+        if self.refused.is_none() {
+            self.refused = Some(rejection(reason, provider));
+        }
+        if flow == ControlFlow::Break(()) { Err(Stop) } else { Ok(None) }
+    }
+
+    /// Finds the one provider whose token this claims to be.
+    fn route<'d, D: Directory>(
+        &mut self,
+        token: &UnverifiedToken<'_>,
+        directory: &'d D,
+    ) -> Result<&'d D::Provider, Rejection> {
+        let claims = token.claims();
+        let issuer = match claims.issuer() {
+            Ok(Some(issuer)) => issuer,
+            Ok(None) => {
+                let rejection = Rejection::new(Reason::MissingIssuer);
+                return Err(self.last(Check::Issuer, rejection, &Detail::default));
+            }
+            Err(reason) => {
+                return Err(self.last(Check::Issuer, Rejection::new(reason), &Detail::default));
+            }
+        };
+        let issuers = directory.issuers();
+        let found = issuers.provider_of(&issuer).and_then(|index| directory.provider(index));
+        let shown = || {
+            let nearest =
+                || issuers.near_miss(&issuer).map(|near| quoted(&near.issuer).to_string());
+            let accepted = found.map_or_else(nearest, |_| Some("the configured issuers".into()));
+            Detail::new(quoted(&issuer).to_string(), accepted.unwrap_or_default())
+        };
+        let Some(provider) = found else {
+            let rejection = Rejection::unknown_issuer(&issuer, Arc::clone(issuers));
+            return Err(self.last(Check::Issuer, rejection, &shown));
+        };
+        self.record.provider(provider.name());
+        self.pass(Check::Issuer, &shown);
+        if let Some(disabled) = provider.disabled() {
+            let reason = Reason::ProviderDisabled { disabled: disabled.clone() };
+            let rejection = Rejection::of_provider(reason, Arc::clone(provider.name()), None);
+            let shown = || Detail::new(provider.name().to_string(), "a provider in use");
+            return Err(self.last(Check::Provider, rejection, &shown));
+        }
+        self.pass(Check::Provider, &|| Detail::new(provider.name().to_string(), ""));
+        Ok(provider)
+    }
+
+    /// Everything that is compared with one provider's policy and keys.
+    fn judge<P: Provider>(
+        &mut self,
+        question: Question<'_>,
+        token: UnverifiedToken<'_>,
+        provider: &P,
+    ) -> Result<Option<VerifiedToken>, Stop> {
+        let demands = Demands::new(provider.policy(), question.requirements);
+        let algorithm = self.admit(&token, &demands, provider)?;
+        self.check(&token, &demands, question.now.as_secs_f64(), provider)?;
+        let live = provider.keys();
+        let key = match algorithm {
+            Some(algorithm) => self.find_key(&token, algorithm, &live, provider)?,
+            None => None,
+        };
+        let claims = token.claims();
+        let authorized = self.note(Check::Scope, demands.authorize(claims), provider, &|| {
+            Detail::new(list(&claims.scopes()), list(demands.scopes))
+        })?;
+        let (Some(key), Some(())) = (key, authorized) else { return Ok(None) };
+        Ok(Some(VerifiedToken::new(token.into_decoded(), key, provider, &live)))
+    }
+
+    /// The header against the policy.
+    fn admit<P: Provider>(
+        &mut self,
+        token: &UnverifiedToken<'_>,
+        demands: &Demands<'_>,
+        provider: &P,
+    ) -> Result<Option<Algorithm>, Stop> {
+        let header = token.header();
+        let algorithm =
+            self.note(Check::Algorithm, demands.admit_algorithm(header), provider, &|| {
+                let allowed: Vec<_> = demands.algorithms.iter().map(Algorithm::name).collect();
+                Detail::new(quoted(&header.alg()).to_string(), list(&allowed))
+            })?;
+        self.note(Check::Type, demands.admit_type(header), provider, &|| {
+            let accepted = if demands.typ.is_empty() {
+                "any that does not name another purpose".to_owned()
+            } else {
+                list(demands.typ)
+            };
+            let presented = header.typ().map(|typ| quoted(&typ).to_string());
+            Detail::new(presented.unwrap_or_else(|| "absent".into()), accepted)
+        })?;
+        self.note(Check::Critical, admit_critical(header), provider, &|| {
+            Detail::new(list(&header.unsupported()), "")
+        })?;
+        Ok(algorithm)
+    }
+
+    /// The claims against the policy and the time.
+    fn check<P: Provider>(
+        &mut self,
+        token: &UnverifiedToken<'_>,
+        demands: &Demands<'_>,
+        now: f64,
+        provider: &P,
+    ) -> Result<(), Stop> {
+        let claims = token.claims();
+        let leeway = demands.leeway.as_secs();
+        let date = |name: &'static str, rule: &'static str| {
+            move || {
+                let presented = claims.member(name).map(Value::text);
+                let accepted = format!("{rule} {} with {leeway} s of leeway", seconds(now));
+                Detail::new(presented.map_or_else(|| "absent".into(), shown), accepted)
+            }
+        };
+        let expiry = demands.check_expiry(claims, now);
+        self.note(Check::Expiry, expiry, provider, &date("exp", "after"))?;
+        let not_before = demands.check_not_before(claims, now);
+        self.note(Check::NotBefore, not_before, provider, &date("nbf", "not after"))?;
+        let issued_at = demands.check_issued_at(claims, now);
+        self.note(Check::IssuedAt, issued_at, provider, &date("iat", "not after"))?;
+        self.note(Check::Audience, demands.check_audience(claims), provider, &|| {
+            let presented = claims.member("aud").map(Value::text);
+            let accepted = match demands.audiences {
+                Audiences::Any => "any".to_owned(),
+                Audiences::OneOf(accepted) => list(accepted),
+            };
+            Detail::new(presented.map_or_else(|| "absent".into(), shown), accepted)
+        })?;
+        self.note(Check::Types, check_types(claims), provider, &|| {
+            Detail::new("", "\"sub\" and \"jti\" are strings where present")
+        })?;
+        self.note(Check::RequiredClaims, demands.check_required(claims), provider, &|| {
+            let names: Vec<_> = demands.required_claims.iter().map(|(name, _)| name).collect();
+            Detail::new("", list(&names))
+        })?;
+        Ok(())
+    }
+}
+
+/// A presented JSON text as it may be shown.
+fn shown(text: &str) -> String {
+    crate::text::escaped(text).replace("\\\"", "\"")
+}
+
+fn rejection(reason: Reason, provider: &impl Provider) -> Rejection {
+    let judges = reason.code().http_status() != 503;
+    let next = if judges { None } else { provider.keys().next_attempt(provider.monotonic()) };
+    Rejection::of_provider(reason, Arc::clone(provider.name()), next)
+}

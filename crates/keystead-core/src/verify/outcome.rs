@@ -1,0 +1,130 @@
+//! What a token becomes when everything has been checked.
+
+use core::fmt;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::Provider;
+use crate::claims::Claims;
+use crate::header::Header;
+use crate::jwk::Jwk;
+use crate::published::{PreparedKey, PublishedKeys};
+use crate::state::ProviderState;
+use crate::token::Decoded;
+
+/// A token whose signature and claims have been verified.
+///
+/// Only the pipeline makes one, so that holding one proves that every check passed. Cheap to clone.
+#[derive(Clone)]
+pub struct VerifiedToken(Arc<Verified>);
+
+struct Verified {
+    decoded: Decoded,
+    provider: Arc<str>,
+    key: Arc<PreparedKey>,
+    key_origin: Arc<str>,
+    freshness: Freshness,
+}
+
+/// Whether the key that verified a token is surely among the newest.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Freshness {
+    /// Its source is settled, or answered lately.
+    Fresh,
+    /// Last-known-good: its source failed last, or has not answered for long.
+    Stale,
+}
+
+impl Freshness {
+    /// `fresh` or `stale`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Stale => "stale",
+        }
+    }
+}
+
+impl VerifiedToken {
+    pub(super) fn new(
+        decoded: Decoded,
+        key: Arc<PreparedKey>,
+        provider: &impl Provider,
+        live: &PublishedKeys,
+    ) -> Self {
+        let source = live.sources().get(key.source());
+        let facts = source.map(|source| &source.facts).into_iter();
+        let freshness = match ProviderState::of(facts, provider.monotonic()) {
+            ProviderState::Ready => Freshness::Fresh,
+            _ => Freshness::Stale,
+        };
+        Self(Arc::new(Verified {
+            decoded,
+            provider: Arc::clone(provider.name()),
+            key_origin: live.origin(key.source()),
+            key,
+            freshness,
+        }))
+    }
+
+    /// The JOSE header.
+    #[must_use]
+    pub fn header(&self) -> Header<'_> {
+        self.0.decoded.header()
+    }
+
+    /// The claims set.
+    #[must_use]
+    pub fn claims(&self) -> Claims<'_> {
+        self.0.decoded.claims()
+    }
+
+    /// The name of the provider whose token this is.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        &self.0.provider
+    }
+
+    /// The issuer, exactly as the token names it.
+    #[must_use]
+    pub fn issuer(&self) -> Cow<'_, str> {
+        self.claims().string("iss").unwrap_or_default()
+    }
+
+    /// The key that verified it.
+    #[must_use]
+    pub fn key(&self) -> &Jwk {
+        self.0.key.jwk()
+    }
+
+    /// The `kid` of the key that verified it.
+    #[must_use]
+    pub fn kid(&self) -> Option<&str> {
+        self.key().kid()
+    }
+
+    /// Where that key came from, such as `jwks_url https://idp.example/certs`.
+    #[must_use]
+    pub fn key_origin(&self) -> &str {
+        &self.0.key_origin
+    }
+
+    /// Whether that key is surely among the newest.
+    #[must_use]
+    pub fn freshness(&self) -> Freshness {
+        self.0.freshness
+    }
+}
+
+/// Names the token without its claims: they may be personal.
+impl fmt::Debug for VerifiedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedToken")
+            .field("provider", &self.0.provider)
+            .field("kid", &self.kid())
+            .field("freshness", &self.0.freshness)
+            .finish_non_exhaustive()
+    }
+}
