@@ -15,6 +15,8 @@ pub struct FetchError {
     pub url: String,
     /// One plain sentence: lower case, no full stop, values in quotes.
     pub detail: String,
+    /// The status that was answered, when it was not 200.
+    pub status: Option<u16>,
     /// What the server asked for in `Retry-After`.
     pub retry_after: Option<Duration>,
 }
@@ -23,7 +25,14 @@ impl FetchError {
     /// An error about `url`.
     #[must_use]
     pub fn new(stage: Stage, code: FetchCode, url: &url::Url, detail: impl Into<String>) -> Self {
-        Self { stage, code, url: shown(url), detail: detail.into(), retry_after: None }
+        Self {
+            stage,
+            code,
+            url: shown(url),
+            detail: detail.into(),
+            status: None,
+            retry_after: None,
+        }
     }
 }
 
@@ -96,7 +105,7 @@ pub enum FetchCode {
     BadUrl,
     /// The name could not be looked up.
     Resolve,
-    /// No connection.
+    /// No connection, or one that broke before the answer was complete.
     Connect,
     /// Too slow.
     Timeout,
@@ -160,5 +169,17 @@ impl FetchCode {
             Self::Address => "address",
             Self::Scheme => "scheme",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_hold_a_secret_is_not_shown() {
+        let url = url::Url::parse("https://user:secret@idp.example:8443/keys?key=secret#secret");
+        let error = FetchError::new(Stage::Connect, FetchCode::Connect, &url.unwrap(), "refused");
+        assert_eq!(error.url, "https://idp.example:8443/keys");
     }
 }

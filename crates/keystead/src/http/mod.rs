@@ -1,6 +1,16 @@
 //! The only network seam: one bounded GET, with typed stages.
 
+mod address;
+mod client;
+mod dial;
 mod error;
+mod exchange;
+mod headers;
+mod joined;
+mod judge;
+mod rules;
+mod tls;
+mod url;
 
 use std::fmt;
 use std::future::Future;
@@ -8,10 +18,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::url::{Origin, Url};
 use bytes::Bytes;
-use url::Url;
 
+pub use client::HyperFetch;
 pub use error::{FetchCode, FetchError, Stage};
+pub(crate) use judge::judge_json;
+pub(crate) use url::{UrlProblem, parse_operator_url};
 
 /// Fetches one document. Implementations are asked from the refresh thread only, never from a
 /// verification.
@@ -28,6 +41,7 @@ pub type FetchFuture = Pin<Box<dyn Future<Output = Result<Document, FetchError>>
 
 /// What to fetch, and under which rules.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct FetchRequest {
     /// The document's address.
     pub url: Url,
@@ -37,12 +51,20 @@ pub struct FetchRequest {
     pub rules: Arc<FetchRules>,
 }
 
+impl FetchRequest {
+    /// A request for `url` under `rules`.
+    #[must_use]
+    pub const fn new(url: Url, accept: &'static str, rules: Arc<FetchRules>) -> Self {
+        Self { url, accept, rules }
+    }
+}
+
 /// The network rules of one provider.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct FetchRules {
     /// Origins that the operator wrote for this provider: scheme, host and port.
-    pub operator_origins: Vec<url::Origin>,
+    pub operator_origins: Vec<Origin>,
     /// Whether plain http is allowed on every operator URL (`plain_http: any`), and not only to
     /// loopback and private names and addresses.
     pub plain_http_anywhere: bool,
@@ -78,8 +100,8 @@ pub struct Document {
     pub body: Bytes,
     /// The `Content-Type`, if there was one.
     pub content_type: Option<String>,
-    /// How long the answer may be kept, as `Cache-Control` says: `max-age`, or zero for `no-store`
-    /// and `no-cache`.
+    /// How long the answer may be kept, as `Cache-Control` says: `max-age` (at most 2^31 s), or zero
+    /// for `no-store` and `no-cache`.
     pub max_age: Option<Duration>,
 }
 
