@@ -2,8 +2,9 @@
 # Checks for what building and testing needs. As root on Debian it installs what is missing, except
 # Rust itself: Debian's is too old, so the way to get it is printed instead.
 set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-minimum_rust=1.90
+minimum_rust=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 missing=()
 have() { command -v "$1" >/dev/null 2>&1; }
