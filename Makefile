@@ -1,0 +1,65 @@
+# What people type. Each target is one script or one tool, so that a failing line can be run alone.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+CRATES := keystead-core keystead keystead-testkit keystead-server
+
+.PHONY: help demo test lint fmt docs release prepare fmt-check clippy api-docs alone rules rules-selftest deny docs-check figures
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 18
+
+demo: prepare ## build, and tell the field stories in this terminal with real requests
+	@bash scripts/demo.sh
+
+test: prepare ## every test: units, properties, scenarios, doc tests, end to end
+	@bash scripts/test.sh
+
+lint: fmt-check clippy api-docs alone rules rules-selftest deny docs-check ## every check that is not a test
+
+fmt: ## format the code
+	@$(CARGO) fmt --all
+
+docs: prepare ## write the generated pages under docs/ again
+	@bash scripts/docs.sh
+
+release: prepare ## the optimised program, in target/release/keystead
+	@$(CARGO) build --locked --release --package keystead-server
+
+prepare:
+	@bash scripts/prepare.sh
+
+fmt-check: ## is the code formatted
+	@$(CARGO) fmt --all --check
+
+clippy: prepare ## lints, warnings count as errors
+	@$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
+
+# --lib: the program and the library have the same name, and their pages would overwrite each other.
+api-docs: prepare ## does the API documentation build, private items and all
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --lib --no-deps --document-private-items
+
+# A workspace build unites the features of all crates, so a missing feature shows only here.
+alone: prepare ## each crate by itself, with its smallest feature set and with all of them
+	@for crate in $(CRATES); do \
+	  echo "$$crate alone"; \
+	  $(CARGO) clippy --quiet --package $$crate --no-default-features -- -D warnings; \
+	  $(CARGO) clippy --quiet --package $$crate --all-features -- -D warnings; \
+	done
+
+rules: prepare ## the five rules of direction
+	@python3 ci/rules.py
+
+rules-selftest: prepare ## does each rule of direction fail when it is broken
+	@bash ci/rules_selftest.sh
+
+deny: prepare ## licences, sources, bans and duplicates of the dependencies
+	@bash ci/deny.sh
+
+docs-check: prepare ## are the generated pages what would be generated now
+	@bash scripts/docs.sh --check
+
+figures: prepare ## dependencies of the core, longest functions, largest files
+	@python3 ci/figures.py
