@@ -1,3 +1,3 @@
 //! Where keys come from: one file per kind of source.
 
-pub(crate) mod text;
+pub mod text;
