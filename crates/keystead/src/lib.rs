@@ -1,7 +1,9 @@
 //! Verifies JWTs from many issuers, whatever state their providers are in.
 mod clock;
+mod crypto;
 pub mod http;
-mod source;
+pub mod source;
 
 pub use clock::{Clock, SystemClock};
+pub use crypto::{AwsLc, fingerprint, thumbprint};
 pub use keystead_core as core;

@@ -1,3 +1,4 @@
 //! Where keys come from: one file per kind of source.
 
-pub(crate) mod text;
+pub mod file;
+pub mod text;
