@@ -449,7 +449,10 @@ impl<'a> Scan<'a> {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
                     self.at += 1;
-                    return Ok(());
+                    return match names.duplicate_among_the_rest() {
+                        Some(name) => self.error(JsonProblem::DuplicateMember(name.into())),
+                        None => Ok(()),
+                    };
                 }
                 _ => return self.error(JsonProblem::Syntax),
             }
@@ -602,31 +605,51 @@ fn code_point(text: &str) -> (char, usize) {
     (char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER), 4)
 }
 
+/// How many names are compared one by one, without an allocation: nearly every object has fewer.
+const FEW: usize = 24;
+
 /// The member names of one object, to notice the second use of one.
+///
+/// Names are compared with their escapes resolved; hashes only save comparisons. Beyond the first
+/// few, names are kept and sorted when the object ends: a thousand names that somebody chose, and
+/// hashes that somebody made collide, must not cost a million comparisons.
 struct Names<'a> {
-    first: [Option<(u64, &'a str)>; 24],
+    few: [Option<(u64, &'a str)>; FEW],
     more: Vec<(u64, &'a str)>,
     len: usize,
 }
 
 impl<'a> Names<'a> {
     const fn new() -> Self {
-        Self { first: [None; 24], more: Vec::new(), len: 0 }
+        Self { few: [None; FEW], more: Vec::new(), len: 0 }
     }
 
-    /// Notes a name. Names are compared with their escapes resolved; hashes only save comparisons.
+    /// Notes a name, and says whether it is one of the first few again.
     fn seen_before(&mut self, name: &str, raw: &'a str) -> bool {
         let hash = fnv1a(name);
         let same = |(h, r): &(u64, &str)| *h == hash && unescape(r) == name;
-        if self.first.iter().take(self.len).flatten().any(same) || self.more.iter().any(same) {
+        if self.few.iter().take(self.len).flatten().any(same) {
             return true;
         }
-        match self.first.get_mut(self.len) {
+        match self.few.get_mut(self.len) {
             Some(slot) => *slot = Some((hash, raw)),
             None => self.more.push((hash, raw)),
         }
         self.len += 1;
         false
+    }
+
+    /// A name that appears twice beyond the first few.
+    fn duplicate_among_the_rest(mut self) -> Option<Cow<'a, str>> {
+        self.more.sort_unstable_by(|(hash, raw), (other_hash, other)| {
+            hash.cmp(other_hash).then_with(|| unescape(raw).cmp(&unescape(other)))
+        });
+        self.more.windows(2).find_map(|pair| match pair {
+            [(hash, raw), (other_hash, other)] if hash == other_hash => {
+                Some(unescape(raw)).filter(|name| *name == unescape(other))
+            }
+            _ => None,
+        })
     }
 }
 
