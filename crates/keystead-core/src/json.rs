@@ -289,10 +289,14 @@ impl<'a> Iterator for Members<'a> {
         self.scan.at += 1; // the colon: the text is known to be well-formed
         self.scan.space();
         let start = self.scan.at;
-        self.scan.value(0).ok()?;
+        self.scan.value(INSIDE).ok()?;
         Some((name, self.scan.slice(start).ok()?))
     }
 }
+
+/// The depth of what stands in an array or object: never the top, so whether its members are used
+/// twice has been judged before.
+const INSIDE: usize = 1;
 
 /// A position in a text.
 #[derive(Clone, Debug)]
@@ -325,7 +329,7 @@ impl<'a> Scan<'a> {
             return None;
         }
         let start = self.at;
-        self.value(1).ok()?;
+        self.value(INSIDE).ok()?;
         self.slice(start).ok()
     }
 
@@ -414,6 +418,7 @@ impl<'a> Scan<'a> {
         }
         let watch = self.limits.duplicates == Duplicates::Refused || depth == 1;
         let mut names = Names::new();
+        let mut count = 0_usize;
         self.at += 1;
         self.space();
         if self.peek() == Some(b'}') {
@@ -423,9 +428,10 @@ impl<'a> Scan<'a> {
         loop {
             self.space();
             let raw = self.string()?;
-            if names.len() >= self.limits.members {
+            if count >= self.limits.members {
                 return self.error(JsonProblem::Members);
             }
+            count = count.saturating_add(1);
             let name = unescape(raw);
             if watch && names.seen_before(&name, raw) {
                 return self.error(JsonProblem::DuplicateMember(name.into()));
@@ -444,7 +450,10 @@ impl<'a> Scan<'a> {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
                     self.at += 1;
-                    return Ok(());
+                    return match names.duplicate_among_the_rest() {
+                        Some(name) => self.error(JsonProblem::DuplicateMember(name.into())),
+                        None => Ok(()),
+                    };
                 }
                 _ => return self.error(JsonProblem::Syntax),
             }
@@ -597,35 +606,51 @@ fn code_point(text: &str) -> (char, usize) {
     (char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER), 4)
 }
 
+/// How many names are compared one by one, without an allocation: nearly every object has fewer.
+const FEW: usize = 24;
+
 /// The member names of one object, to notice the second use of one.
+///
+/// Names are compared with their escapes resolved; hashes only save comparisons. Beyond the first
+/// few, names are kept and sorted when the object ends: a thousand names that somebody chose, and
+/// hashes that somebody made collide, must not cost a million comparisons.
 struct Names<'a> {
-    first: [Option<(u64, &'a str)>; 24],
+    few: [Option<(u64, &'a str)>; FEW],
     more: Vec<(u64, &'a str)>,
     len: usize,
 }
 
 impl<'a> Names<'a> {
     const fn new() -> Self {
-        Self { first: [None; 24], more: Vec::new(), len: 0 }
+        Self { few: [None; FEW], more: Vec::new(), len: 0 }
     }
 
-    const fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Notes a name. Names are compared with their escapes resolved; hashes only save comparisons.
+    /// Notes a name, and says whether it is one of the first few again.
     fn seen_before(&mut self, name: &str, raw: &'a str) -> bool {
         let hash = fnv1a(name);
         let same = |(h, r): &(u64, &str)| *h == hash && unescape(r) == name;
-        if self.first.iter().take(self.len).flatten().any(same) || self.more.iter().any(same) {
+        if self.few.iter().take(self.len).flatten().any(same) {
             return true;
         }
-        match self.first.get_mut(self.len) {
+        match self.few.get_mut(self.len) {
             Some(slot) => *slot = Some((hash, raw)),
             None => self.more.push((hash, raw)),
         }
         self.len += 1;
         false
+    }
+
+    /// A name that appears twice beyond the first few.
+    fn duplicate_among_the_rest(mut self) -> Option<Cow<'a, str>> {
+        self.more.sort_unstable_by(|(hash, raw), (other_hash, other)| {
+            hash.cmp(other_hash).then_with(|| unescape(raw).cmp(&unescape(other)))
+        });
+        self.more.windows(2).find_map(|pair| match pair {
+            [(hash, raw), (other_hash, other)] if hash == other_hash => {
+                Some(unescape(raw)).filter(|name| *name == unescape(other))
+            }
+            _ => None,
+        })
     }
 }
 
@@ -633,4 +658,250 @@ fn fnv1a(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(text: &str) -> Result<Value<'_>, JsonProblem> {
+        parse(text.as_bytes(), Limits::TOKEN).map_err(|e| e.problem)
+    }
+
+    fn document(text: &str) -> Result<Value<'_>, JsonProblem> {
+        parse(text.as_bytes(), Limits::DOCUMENT).map_err(|e| e.problem)
+    }
+
+    fn duplicate(name: &str) -> JsonProblem {
+        JsonProblem::DuplicateMember(name.into())
+    }
+
+    #[test]
+    fn what_is_not_the_grammar_is_refused() {
+        let broken = r#"{ } [ [1 [1, [1,] [,1] {,} {"a"} {"a":} {"a":1,} {a:1} {'a':1} {1:1} "a "\ "\"
+            "\x" "\u12" "\u12g4" "\u+123" "\u12é1" tru True nul nulll NaN Infinity - +1 01 -01 .5 1.
+            1.e5 1e 1e+ 0x10 1_0 {}{} {}x 1//"#;
+        let with_space = [
+            "",
+            " ",
+            "[1 2]",
+            "1 2",
+            "{\"a\":1 \"b\":2}",
+            "/* */1",
+            "\"a\nb\"",
+            "\"\t\"",
+            "\"\u{0}\"",
+            "\u{feff}1",
+            "\u{a0}1",
+            "\u{b}1",
+        ];
+        for text in broken.split_whitespace().chain(with_space) {
+            assert_eq!(token(text), Err(JsonProblem::Syntax), "{text:?}");
+        }
+        for text in
+            ["0", "-0", "10", "0.5", "-0.0e-0", "1E+2", " \t\r\n1\n", "[ ]", "{ }", "\"\u{7f}\""]
+        {
+            assert!(token(text).is_ok(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn text_is_utf_8_without_lone_surrogates() {
+        for bytes in [
+            &b"\"\xff\""[..],
+            b"\"\xc0\xaf\"",
+            b"\"\xed\xa0\x80\"",
+            b"\"\xf4\x90\x80\x80\"",
+            b"\"\xe2\x82\"",
+        ] {
+            let error = parse(bytes, Limits::TOKEN).unwrap_err();
+            assert_eq!(error, JsonError { problem: JsonProblem::Encoding, at: 1 }, "{bytes:?}");
+        }
+        for text in [
+            r#""\ud800""#,
+            r#""\udc00""#,
+            r#""\ud800a""#,
+            r#""\ud800\n""#,
+            r#""\ud800\u0041""#,
+            r#""\ud800\ud800""#,
+            r#"{"\udfff":1}"#,
+        ] {
+            assert_eq!(token(text), Err(JsonProblem::Encoding), "{text}");
+        }
+        assert_eq!(token(r#""\ud83d\ude00\uD83D\uDE00""#).unwrap().as_str().unwrap(), "😀😀");
+    }
+
+    #[test]
+    fn escapes_are_resolved() {
+        let string = token(r#""\"\\\/\b\f\n\r\tA\u00e9\u0000\u20ac z""#).unwrap();
+        assert_eq!(string.as_str().unwrap(), "\"\\/\u{8}\u{c}\n\r\tAé\u{0}€ z");
+        assert!(matches!(token(r#""plain""#).unwrap().as_str(), Some(Cow::Borrowed("plain"))));
+    }
+
+    #[test]
+    fn a_duplicate_is_found_whatever_its_spelling_and_place() {
+        for text in [
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":1,"b":2,"\u0061":3}"#,
+            r#"{"\u0061":1,"\u0061":3}"#,
+            r#"{"x":{"a":1,"a":2}}"#,
+            r#"{"x":[[{"a":1,"b":[],"a":{}}]]}"#,
+            r#"[{"a":1,"a":2}]"#,
+        ] {
+            assert_eq!(token(text), Err(duplicate("a")), "{text}");
+        }
+        assert_eq!(token(r#"{"":1,"":2}"#), Err(duplicate("")));
+        assert!(token(r#"{"a":{"a":{"a":1}},"A":[{"a":1},{"a":1}],"\\u0061":1}"#).is_ok());
+    }
+
+    /// `count` members, of which the one at `copy` is named as the one at `original`.
+    fn members(count: usize, original: usize, copy: usize) -> String {
+        let name = |i: usize| if i == copy { original } else { i };
+        let members: Vec<_> = (0..count).map(|i| format!("\"n{}\":0", name(i))).collect();
+        format!("{{{}}}", members.join(","))
+    }
+
+    #[test]
+    fn a_duplicate_is_found_among_many_members() {
+        for (original, copy) in [
+            (0, 1),
+            (0, 23),
+            (22, 23),
+            (0, 24),
+            (23, 24),
+            (23, 1023),
+            (24, 25),
+            (24, 1023),
+            (1022, 1023),
+        ] {
+            let text = members(1024, original, copy);
+            assert_eq!(token(&text), Err(duplicate(&format!("n{original}"))), "{original} {copy}");
+        }
+        assert!(token(&members(1024, 0, 0)).is_ok());
+    }
+
+    #[test]
+    fn a_document_refuses_duplicates_at_its_top_only() {
+        assert_eq!(document(r#"{"keys":[],"keys":[]}"#), Err(duplicate("keys")));
+        let inner = r#"{"meta":{"a":1,"a":2},"list":[{"b":1,"b":2},3],"keys":[4]}"#;
+        let value = document(inner).unwrap();
+        assert_eq!(value.duplicate_member().as_deref(), Some("a"));
+        // What stands behind an inner duplicate is still there.
+        let names: Vec<_> = value.members().unwrap().map(|(name, _)| name).collect();
+        assert_eq!(names, ["meta", "list", "keys"]);
+        assert_eq!(value.member("keys").unwrap().text(), "[4]");
+        assert_eq!(value.member("list").unwrap().elements().unwrap().count(), 2);
+        assert_eq!(value.member("meta").unwrap().member("a").unwrap().text(), "2");
+        assert_eq!(value.member("keys").unwrap().duplicate_member(), None);
+    }
+
+    #[test]
+    fn limits_hold_and_what_reaches_them_passes() {
+        let nested =
+            |open: &str, close: &str, depth| open.repeat(depth) + "0" + &close.repeat(depth);
+        for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("[{\"a\":", "}]")] {
+            let per = open.matches(['[', '{']).count();
+            assert!(token(&nested(open, close, 32 / per)).is_ok());
+            assert_eq!(token(&nested(open, close, 32 / per + 1)), Err(JsonProblem::Depth));
+            assert_eq!(token(&open.repeat(100_000)), Err(JsonProblem::Depth));
+        }
+        assert!(document(&members(1024, 0, 0)).is_ok());
+        let many = members(1025, 0, 0);
+        assert_eq!(token(&many), Err(JsonProblem::Members));
+        for text in [many.clone(), format!("{{\"a\":{many}}}"), format!("[{many}]")] {
+            assert_eq!(document(&text), Err(JsonProblem::Members));
+        }
+        let digits = |count: usize| "1".repeat(count);
+        assert!(token(&digits(128)).is_ok());
+        assert_eq!(token(&digits(129)), Err(JsonProblem::Number));
+        assert_eq!(token(&format!("[-0.{}]", digits(126))), Err(JsonProblem::Number));
+        for limit in [JsonProblem::Depth, JsonProblem::Members, JsonProblem::Number] {
+            assert!(limit.is_limit());
+        }
+        assert!(!JsonProblem::Syntax.is_limit() && !duplicate("a").is_limit());
+    }
+
+    #[test]
+    fn an_error_says_where() {
+        for (text, shown) in [
+            ("{\"a\":tru}", "not JSON at byte 5"),
+            ("[1,", "not JSON at byte 3"),
+            ("{} x", "not JSON at byte 3"),
+            ("\"\\ud800\"", "not UTF-8 at byte 7"),
+            ("{\"a\\u001b\":1,\"a\\u001b\":2}", "member \"a\\u{1b}\" appears twice"),
+        ] {
+            assert_eq!(parse(text.as_bytes(), Limits::TOKEN).unwrap_err().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn accessors_give_a_value_only_as_what_it_is() {
+        let cases = [
+            ("null", Kind::Null),
+            ("true", Kind::Bool),
+            ("false", Kind::Bool),
+            ("-1.5e1", Kind::Number),
+            ("\"1\"", Kind::String),
+            ("[1, [2] ,{}]", Kind::Array),
+            ("{ \"a\" : [1] , \"b\":\"x\" }", Kind::Object),
+        ];
+        for (text, kind) in cases {
+            let padded = format!(" {text}\n");
+            let value = token(&padded).unwrap();
+            assert_eq!((value.text(), value.kind()), (text, kind));
+            assert_eq!(value.is_object(), kind == Kind::Object);
+            assert_eq!(value.as_str().is_some(), kind == Kind::String);
+            assert_eq!(value.as_f64().is_some(), kind == Kind::Number);
+            assert_eq!(value.as_bool().is_some(), kind == Kind::Bool);
+            assert_eq!(value.elements().is_some(), kind == Kind::Array);
+            assert_eq!(value.members().is_some(), kind == Kind::Object);
+        }
+        assert_eq!(token("true").unwrap().as_bool(), Some(true));
+        assert_eq!(token("-1.5e1").unwrap().as_f64(), Some(-15.0));
+        let texts: Vec<_> =
+            token(cases[5].0).unwrap().elements().unwrap().map(Value::text).collect();
+        assert_eq!(texts, ["1", "[2]", "{}"]);
+        let object = token(cases[6].0).unwrap();
+        assert_eq!(object.member("a").unwrap().text(), "[1]");
+        assert_eq!(object.member("b").unwrap().as_str().unwrap(), "x");
+        assert_eq!(object.member("c"), None);
+        assert_eq!(token("[]").unwrap().elements().unwrap().count(), 0);
+        assert_eq!(token("{}").unwrap().members().unwrap().count(), 0);
+    }
+
+    #[test]
+    fn numbers_are_read_as_binary64() {
+        for (text, number) in [
+            ("9007199254740993", 9_007_199_254_740_992.0),
+            ("1e400", f64::INFINITY),
+            ("-1e400", f64::NEG_INFINITY),
+            ("1e-400", 0.0),
+            ("0.1", 0.1),
+        ] {
+            assert_eq!(token(text).unwrap().as_f64().map(f64::to_bits), Some(f64::to_bits(number)));
+        }
+    }
+
+    #[test]
+    fn an_object_shows_its_own_members_in_order() {
+        let mut shown = Vec::new();
+        let text = r#" {"a":1,"\u0062":{"c":2}} "#;
+        let value = parse_object(text, Limits::TOKEN, |name, value| {
+            shown.push((name.to_owned(), value.text()));
+        });
+        assert_eq!(value.unwrap().text(), text.trim());
+        assert_eq!(shown, [("a".to_owned(), "1"), ("b".to_owned(), r#"{"c":2}"#)]);
+
+        for (text, problem) in [
+            (" [1]", JsonProblem::NotAnObject),
+            ("\"a\"", JsonProblem::NotAnObject),
+            ("[1", JsonProblem::Syntax),
+            ("", JsonProblem::Syntax),
+            ("{}{}", JsonProblem::Syntax),
+            ("{\"a\":1,\"a\":2}", duplicate("a")),
+        ] {
+            let error = parse_object(text, Limits::TOKEN, |_, _| ()).unwrap_err();
+            assert_eq!(error.problem, problem, "{text}");
+        }
+    }
 }

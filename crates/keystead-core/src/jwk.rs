@@ -253,7 +253,8 @@ impl Jwk {
         {
             return Err(KeyProblem::Use(purpose));
         }
-        judge_key_ops(value)?;
+        let private_part_seen = holds_private_part(value, &kty);
+        judge_key_ops(value, private_part_seen)?;
         let algorithm = match string(value, "alg")? {
             None => None,
             Some(name) => {
@@ -261,9 +262,8 @@ impl Jwk {
             }
         };
         let material = Material::parse(value, &kty, algorithm, provenance)?;
-        let mut key = Self::new(kid.as_deref(), algorithm, material)?;
-        key.private_part_seen = value.member("d").is_some() || value.member("priv").is_some();
-        Ok(key)
+        let key = Self::new(kid.as_deref(), algorithm, material)?;
+        Ok(Self { private_part_seen, ..key })
     }
 
     /// The key's identifier.
@@ -479,10 +479,19 @@ fn bytes(value: Value<'_>, name: &'static str) -> Result<Box<[u8]>, KeyProblem> 
         .map_err(|_| KeyProblem::Base64(name))
 }
 
-fn judge_key_ops(value: Value<'_>) -> Result<(), KeyProblem> {
+/// Whether the private part stands beside the public one (RFC 7518 section 6, RFC 8037 section 2,
+/// RFC 9964).
+fn holds_private_part(value: Value<'_>, kty: &str) -> bool {
+    kty != "oct" && (value.member("d").is_some() || value.member("priv").is_some())
+}
+
+/// A private key that signs is written with `sign` alone; its public part, which is all that is
+/// kept of it, verifies.
+fn judge_key_ops(value: Value<'_>, private: bool) -> Result<(), KeyProblem> {
     let Some(ops) = value.member("key_ops") else { return Ok(()) };
     let Some(mut ops) = ops.elements() else { return Err(KeyProblem::MemberType("key_ops")) };
-    if ops.any(|op| op.as_str().is_some_and(|op| op == "verify")) {
+    let verifies = |op: &str| op == "verify" || (private && op == "sign");
+    if ops.any(|op| op.as_str().is_some_and(|op| verifies(&op))) {
         Ok(())
     } else {
         Err(KeyProblem::KeyOps)
@@ -552,4 +561,352 @@ fn judge_ed25519(x: [u8; 32]) -> Result<Material, KeyProblem> {
         return Err(KeyProblem::SmallOrder);
     }
     Ok(Material::Ed25519 { x })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::AlgorithmSet;
+    use crate::json::{self, Limits};
+
+    const ED25519: &str =
+        r#""kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo""#;
+
+    fn b64(bytes: &[u8]) -> String {
+        base64_simd::URL_SAFE_NO_PAD.encode_to_string(bytes)
+    }
+
+    /// `members` as one entry of a key document.
+    fn from(provenance: Provenance, members: &str) -> Result<Jwk, KeyProblem> {
+        let text = format!("{{{members}}}");
+        // Inner objects are judged entry by entry, as in a set.
+        let wrapped = format!("[{text}]");
+        let list = json::parse(wrapped.as_bytes(), Limits::DOCUMENT).unwrap();
+        Jwk::parse(list.elements().unwrap().next().unwrap(), provenance)
+    }
+
+    fn network(members: &str) -> Result<Jwk, KeyProblem> {
+        from(Provenance::Network, members)
+    }
+
+    fn operator(members: &str) -> Result<Jwk, KeyProblem> {
+        from(Provenance::Operator, members)
+    }
+
+    /// An odd modulus of so many bits: only its shape is judged here.
+    fn modulus(bits: usize) -> Vec<u8> {
+        let mut n = vec![0xff; bits.div_ceil(8)];
+        n[0] = 0xff >> (n.len() * 8 - bits);
+        n
+    }
+
+    fn rsa(n: &[u8], e: &[u8]) -> Result<Jwk, KeyProblem> {
+        network(&format!(r#""kty":"RSA","n":"{}","e":"{}""#, b64(n), b64(e)))
+    }
+
+    fn ec(crv: &str, x: usize, y: usize) -> Result<Jwk, KeyProblem> {
+        let coordinate = |len| b64(&vec![1; len]);
+        network(&format!(
+            r#""kty":"EC","crv":"{crv}","x":"{}","y":"{}""#,
+            coordinate(x),
+            coordinate(y)
+        ))
+    }
+
+    #[test]
+    fn a_key_keeps_its_names_and_material_and_nothing_else() {
+        let key =
+            network(&format!(r#"{ED25519},"kid":"k","alg":"EdDSA","use":"sig","x5c":[1],"n":2"#))
+                .unwrap();
+        assert_eq!((key.kid(), key.kty()), (Some("k"), "OKP"));
+        assert_eq!(key.algorithm(), Some(Algorithm::EdDsa));
+        assert!(!key.private_part_seen());
+        let bare = network(ED25519).unwrap();
+        assert_eq!((bare.kid(), bare.algorithm()), (None, None));
+        assert_eq!(bare.material(), key.material());
+        assert_eq!(
+            network(&format!(r#"{ED25519},"alg":"Ed25519""#)).unwrap().algorithm(),
+            key.algorithm()
+        );
+    }
+
+    #[test]
+    fn a_broken_entry_is_refused_with_its_reason() {
+        use KeyProblem as P;
+        let cases = [
+            (String::new(), P::MissingMember("kty")),
+            (r#""kty":1"#.into(), P::MemberType("kty")),
+            (r#""kty":null"#.into(), P::MemberType("kty")),
+            (r#""kty":"rsa""#.into(), P::UnsupportedType("rsa".into())),
+            (r#""kty":"RSA","e":"AQAB""#.into(), P::MissingMember("n")),
+            (r#""kty":"RSA","n":"AQAB""#.into(), P::MissingMember("e")),
+            (r#""kty":"RSA","n":["AQAB"],"e":"AQAB""#.into(), P::MemberType("n")),
+            (r#""kty":"RSA","n":"A+/B","e":"AQAB""#.into(), P::Base64("n")),
+            (r#""kty":"RSA","n":"AQ AB","e":"AQAB""#.into(), P::Base64("n")),
+            (r#""kty":"RSA","n":"AQA=B","e":"AQAB""#.into(), P::Base64("n")),
+            (r#""kty":"RSA","n":"AR","e":"AQAB""#.into(), P::Base64("n")),
+            (r#""kty":"EC","x":"AQ","y":"AQ""#.into(), P::MissingMember("crv")),
+            (
+                r#""kty":"EC","crv":"P-192","x":"AQ","y":"AQ""#.into(),
+                P::UnsupportedCurve("P-192".into()),
+            ),
+            (r#""kty":"OKP","crv":"X25519","x":"AQ""#.into(), P::UnsupportedCurve("X25519".into())),
+            (r#""kty":"OKP","crv":"Ed25519""#.into(), P::MissingMember("x")),
+            (r#""kty":"AKP","pub":"AQ""#.into(), P::MissingMember("alg")),
+            (format!(r#"{ED25519},"kid":1"#), P::MemberType("kid")),
+            (format!(r#"{ED25519},"use":1"#), P::MemberType("use")),
+            (format!(r#"{ED25519},"alg":["EdDSA"]"#), P::MemberType("alg")),
+            (format!(r#"{ED25519},"key_ops":"verify""#), P::MemberType("key_ops")),
+            (format!(r#"{ED25519},"kty":"OKP""#), P::DuplicateMember("kty".into())),
+            (format!(r#"{ED25519},"k\u0069d":"a","kid":"b""#), P::DuplicateMember("kid".into())),
+            (format!(r#"{ED25519},"meta":[{{"a":1,"a":1}}]"#), P::DuplicateMember("a".into())),
+        ];
+        for (members, expected) in cases {
+            assert_eq!(network(&members), Err(expected), "{members}");
+        }
+        for text in ["1", "\"a\"", "[]", "null"] {
+            let value = json::parse(text.as_bytes(), Limits::DOCUMENT).unwrap();
+            assert_eq!(Jwk::parse(value, Provenance::Operator), Err(P::NotAnObject));
+        }
+    }
+
+    /// K12, for one key
+    #[test]
+    fn a_key_for_another_purpose_is_a_mismatch_and_not_broken() {
+        use KeyProblem as P;
+        for (members, expected) in [
+            (r#""use":"enc""#, P::Use("enc".into())),
+            (r#""use":"SIG""#, P::Use("SIG".into())),
+            (r#""use":"""#, P::Use("".into())),
+            (r#""key_ops":[]"#, P::KeyOps),
+            (r#""key_ops":["sign"]"#, P::KeyOps),
+            (r#""key_ops":["encrypt","wrapKey",1]"#, P::KeyOps),
+            (r#""alg":"RSA-OAEP""#, P::UnsupportedAlgorithm("RSA-OAEP".into())),
+            (r#""alg":"none""#, P::UnsupportedAlgorithm("none".into())),
+            (
+                r#""alg":"RS256""#,
+                P::AlgorithmForOtherType { algorithm: Algorithm::Rs256, kty: "OKP" },
+            ),
+        ] {
+            let found = network(&format!("{ED25519},{members}")).unwrap_err();
+            assert!(found.is_mismatch(), "{members}");
+            assert_eq!(found, expected, "{members}");
+        }
+        for members in [r#""key_ops":["verify"]"#, r#""key_ops":["sign","verify"],"use":"sig""#] {
+            assert!(network(&format!("{ED25519},{members}")).is_ok(), "{members}");
+        }
+        for broken in [P::KeyOps, P::RsaEvenModulus, P::SmallOrder, P::NotOnCurve] {
+            assert_eq!(broken.is_mismatch(), broken == P::KeyOps);
+        }
+    }
+
+    #[test]
+    fn an_rsa_modulus_has_2048_to_8192_bits_and_is_odd() {
+        for bits in [2048, 2049, 3072, 4096, 8191, 8192] {
+            assert!(rsa(&modulus(bits), &[1, 0, 1]).is_ok(), "{bits}");
+        }
+        for bits in [1, 512, 1024, 2047, 8193, 16384] {
+            let found = rsa(&modulus(bits), &[1, 0, 1]);
+            assert_eq!(found, Err(KeyProblem::RsaSize { bits }));
+        }
+        assert_eq!(rsa(&[], &[1, 0, 1]), Err(KeyProblem::RsaSize { bits: 0 }));
+        assert_eq!(rsa(&[0; 300], &[1, 0, 1]), Err(KeyProblem::RsaSize { bits: 0 }));
+        // A short modulus does not grow by leading zeros.
+        let stretched = [vec![0; 128], modulus(1024)].concat();
+        assert_eq!(rsa(&stretched, &[1, 0, 1]), Err(KeyProblem::RsaSize { bits: 1024 }));
+        let mut even = modulus(2048);
+        even[255] = 0xfe;
+        assert_eq!(rsa(&even, &[1, 0, 1]), Err(KeyProblem::RsaEvenModulus));
+    }
+
+    #[test]
+    fn an_rsa_exponent_is_odd_at_least_3_and_has_at_most_33_bits() {
+        let n = modulus(2048);
+        for e in [&[3][..], &[1, 0, 1], &[0, 0, 3], &[1, 0, 0, 0, 1], &[1, 0xff, 0xff, 0xff, 0xff]]
+        {
+            assert!(rsa(&n, e).is_ok(), "{e:?}");
+        }
+        for e in [&[][..], &[0], &[1], &[0, 1], &[2], &[1, 0, 0], &[2, 0, 0, 0, 1], &n] {
+            assert_eq!(rsa(&n, e), Err(KeyProblem::RsaExponent), "{e:?}");
+        }
+    }
+
+    #[test]
+    fn the_same_rsa_key_is_the_same_however_it_is_written() {
+        let n = modulus(2048);
+        let plain = rsa(&n, &[1, 0, 1]).unwrap();
+        let stretched = rsa(&[&[0], &*n].concat(), &[0, 1, 0, 1]).unwrap();
+        let padded = network(&format!(r#""kty":"RSA","n":"{}==","e":"AQAB""#, b64(&n))).unwrap();
+        assert_eq!(plain, stretched);
+        assert_eq!(plain, padded);
+        assert_eq!(plain.thumbprint_input(), stretched.thumbprint_input());
+    }
+
+    #[test]
+    fn coordinates_have_the_length_of_their_curve() {
+        for (crv, len) in [("P-256", 32), ("P-384", 48), ("P-521", 66), ("secp256k1", 32)] {
+            assert!(ec(crv, len, len).is_ok());
+            for found in [0, len - 1, len + 1] {
+                let length = |member| Err(KeyProblem::Length { member, expected: len, found });
+                assert_eq!(ec(crv, found, len), length("x"));
+                assert_eq!(ec(crv, len, found), length("y"));
+            }
+        }
+        for found in [0, 31, 33] {
+            let members = format!(r#""kty":"OKP","crv":"Ed25519","x":"{}""#, b64(&vec![7; found]));
+            let length = KeyProblem::Length { member: "x", expected: 32, found };
+            assert_eq!(network(&members), Err(length));
+        }
+    }
+
+    fn ed25519(hex: &str) -> Result<Jwk, KeyProblem> {
+        let digit = |c: u8| u8::try_from(char::from(c).to_digit(16).unwrap()).unwrap();
+        let bytes: Vec<u8> =
+            hex.as_bytes().chunks(2).map(|pair| digit(pair[0]) * 16 + digit(pair[1])).collect();
+        Jwk::new(None, None, Material::Ed25519 { x: bytes.try_into().unwrap() })
+    }
+
+    /// The points of small order, canonical or not, with either sign (Chalkias, Garillot and
+    /// Nikolaenko, "Taming the many `EdDSA`s", 2020).
+    #[test]
+    fn a_point_of_small_order_is_refused() {
+        let zero = "00".repeat(31);
+        for (y, last, problem) in [
+            (format!("00{}", "00".repeat(30)), 0x00, KeyProblem::SmallOrder),
+            (format!("01{}", "00".repeat(30)), 0x00, KeyProblem::SmallOrder),
+            (
+                "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc".into(),
+                0x05,
+                KeyProblem::SmallOrder,
+            ),
+            (
+                "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03".into(),
+                0x7a,
+                KeyProblem::SmallOrder,
+            ),
+            (format!("ec{}", "ff".repeat(30)), 0x7f, KeyProblem::SmallOrder),
+            (format!("ed{}", "ff".repeat(30)), 0x7f, KeyProblem::NonCanonical),
+            (format!("ee{}", "ff".repeat(30)), 0x7f, KeyProblem::NonCanonical),
+            (format!("ff{}", "ff".repeat(30)), 0x7f, KeyProblem::NonCanonical),
+        ] {
+            for sign in [0, 0x80] {
+                let hex = format!("{y}{:02x}", last | sign);
+                assert_eq!(ed25519(&hex), Err(problem.clone()), "{hex}");
+            }
+        }
+        // Their neighbours are fine.
+        for hex in [
+            format!("02{zero}"),
+            format!("eb{}7f", "ff".repeat(30)),
+            format!("{}{}01", "00", "00".repeat(30)),
+            format!("ec{}7e", "ff".repeat(30)),
+        ] {
+            assert!(ed25519(&hex).is_ok(), "{hex}");
+        }
+    }
+
+    #[test]
+    fn an_ml_dsa_key_has_the_length_of_its_parameter_set() {
+        for (alg, len) in [("ML-DSA-44", 1312), ("ML-DSA-65", 1952), ("ML-DSA-87", 2592)] {
+            let key = |len| {
+                network(&format!(r#""kty":"AKP","alg":"{alg}","pub":"{}""#, b64(&vec![1; len])))
+            };
+            assert_eq!(key(len).unwrap().algorithm().unwrap().name(), alg);
+            let length = KeyProblem::Length { member: "pub", expected: len, found: len + 1 };
+            assert_eq!(key(len + 1), Err(length));
+        }
+        let found = network(r#""kty":"AKP","alg":"RS256","pub":"AQ""#);
+        let expected =
+            KeyProblem::AlgorithmForOtherType { algorithm: Algorithm::Rs256, kty: "AKP" };
+        assert_eq!(found, Err(expected));
+    }
+
+    /// T17: what is published is no secret.
+    #[test]
+    fn a_shared_secret_comes_from_the_operator_only_and_is_as_long_as_the_hash() {
+        let members = |len: usize| format!(r#""kty":"oct","k":"{}""#, b64(&vec![1; len]));
+        assert_eq!(network(&members(64)), Err(KeyProblem::SecretFromNetwork));
+        let key = operator(&members(48)).unwrap();
+        assert_eq!(key.fits(Algorithm::Hs256), Ok(()));
+        assert_eq!(key.fits(Algorithm::Hs384), Ok(()));
+        let short = KeyProblem::ShortSecret { expected: 64, found: 48 };
+        assert_eq!(key.fits(Algorithm::Hs512), Err(short.clone()));
+        assert_eq!(operator(&format!(r#"{},"alg":"HS512""#, members(48))), Err(short));
+        let empty = KeyProblem::ShortSecret { expected: 32, found: 0 };
+        assert_eq!(operator(&members(0)), Err(empty));
+        assert!(!key.private_part_seen());
+    }
+
+    #[test]
+    fn the_private_part_is_noticed_and_never_kept() {
+        for members in [r#""d":"c2VjcmV0""#, r#""d":1"#, r#""d":"c2VjcmV0","key_ops":["sign"]"#] {
+            let key = operator(&format!("{ED25519},{members}")).unwrap();
+            assert!(key.private_part_seen());
+            assert_eq!(key.material(), network(ED25519).unwrap().material());
+            assert!(!format!("{key:?}").contains("c2VjcmV0"));
+        }
+        let seed =
+            format!(r#""kty":"AKP","alg":"ML-DSA-44","pub":"{}","priv":"AQ""#, b64(&[1; 1312]));
+        assert!(operator(&seed).unwrap().private_part_seen());
+        let secret = format!(r#""kty":"oct","k":"{}","key_ops":["sign"],"d":"AQ""#, b64(&[1; 32]));
+        assert_eq!(operator(&secret), Err(KeyProblem::KeyOps));
+    }
+
+    #[test]
+    fn a_key_fits_the_algorithms_of_its_type_and_curve() {
+        let fitting = |key: &Jwk| -> Vec<_> {
+            Algorithm::ALL
+                .into_iter()
+                .filter(|a| key.fits(*a).is_ok())
+                .map(Algorithm::name)
+                .collect()
+        };
+        let plain = rsa(&modulus(2048), &[1, 0, 1]).unwrap();
+        assert_eq!(fitting(&plain), ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]);
+        assert_eq!(fitting(&ec("P-256", 32, 32).unwrap()), ["ES256"]);
+        assert_eq!(fitting(&ec("P-384", 48, 48).unwrap()), ["ES384"]);
+        assert_eq!(fitting(&ec("P-521", 66, 66).unwrap()), ["ES512"]);
+        assert_eq!(fitting(&ec("secp256k1", 32, 32).unwrap()), ["ES256K"]);
+        assert_eq!(fitting(&network(ED25519).unwrap()), ["EdDSA"]);
+        let named = Jwk::new(None, Some(Algorithm::Ps384), plain.material().clone()).unwrap();
+        assert_eq!(fitting(&named), ["PS384"]);
+        let other = KeyProblem::OtherAlgorithm { own: Algorithm::Ps384 };
+        assert_eq!(named.fits(Algorithm::Ps256), Err(other));
+        assert_eq!(AlgorithmSet::DEFAULT.iter().filter(|a| plain.fits(*a).is_ok()).count(), 6);
+    }
+
+    /// RFC 7638 section 3.1, RFC 8037 appendix A.3: required members only, in lexical order.
+    #[test]
+    fn thumbprint_input_holds_the_required_members_in_order() {
+        assert_eq!(
+            network(&format!(r#"{ED25519},"kid":"a","alg":"EdDSA""#)).unwrap().thumbprint_input(),
+            r#"{"crv":"Ed25519","kty":"OKP","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#
+        );
+        let ones = b64(&[1; 32]);
+        assert_eq!(
+            ec("P-256", 32, 32).unwrap().thumbprint_input(),
+            format!(r#"{{"crv":"P-256","kty":"EC","x":"{ones}","y":"{ones}"}}"#)
+        );
+        let n = modulus(2048);
+        assert_eq!(
+            rsa(&n, &[1, 0, 1]).unwrap().thumbprint_input(),
+            format!(r#"{{"e":"AQAB","kty":"RSA","n":"{}"}}"#, b64(&n))
+        );
+    }
+
+    #[test]
+    fn debug_output_holds_no_material() {
+        let key =
+            operator(&format!(r#""kty":"oct","kid":"a","k":"{}""#, b64(&[b'S'; 32]))).unwrap();
+        for shown in [format!("{key:?}"), format!("{:?}", key.material())] {
+            assert!(shown.contains("oct"), "{shown}");
+            assert!(!shown.contains("83") && !shown.contains("U1NT"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn presented_words_in_a_reason_are_escaped() {
+        let found = network(r#""kty":"\u001b[31m\n""#).unwrap_err().to_string();
+        assert_eq!(found, r#"key type "\u{1b}[31m\u{a}" is not supported"#);
+    }
 }
