@@ -1,0 +1,288 @@
+//! A provider that is put together in code.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keystead_core::{AlgorithmSet, Audiences, ClaimRule, KeySet, Policy};
+
+use super::super::error::{Origin, Scope, Wrong};
+use super::{DiscoveryMode, Draft, EndpointOrigin, ProviderConfig, SourceConfig, Standing, checks};
+use crate::http::FetchRules;
+use crate::source::KeySource;
+
+/// The least interval between two refreshes.
+pub(super) const LEAST_INTERVAL: Duration = Duration::from_secs(1);
+/// The bounds of timeouts.
+pub(super) const TIMEOUTS: (Duration, Duration) =
+    (Duration::from_millis(1), Duration::from_secs(60));
+
+impl ProviderConfig {
+    /// How often network sources are asked unless something else is written.
+    pub const DEFAULT_REFRESH_INTERVAL: Duration = Duration::from_secs(300);
+    /// How long keys are used after the last successful fetch unless something else is written.
+    pub const DEFAULT_MAX_STALE: Duration = Duration::from_secs(86_400);
+
+    /// A provider for tokens of `issuer`. Its audiences have to be named before it can be used.
+    ///
+    /// Its keys are discovered from the issuer, unless a place of keys is named.
+    #[must_use]
+    pub fn new(name: impl Into<String>, issuer: impl Into<String>) -> Self {
+        let mut provider = Self::named(name.into(), Origin::Code);
+        let issuer = issuer.into();
+        provider.check("issuer", checks::issuer(&issuer));
+        provider.policy.issuer = issuer;
+        provider
+    }
+
+    /// A provider of which nothing is known but its name.
+    pub(super) fn named(name: String, named_at: Origin) -> Self {
+        let mut provider = Self {
+            name,
+            standing: Standing::Enabled,
+            policy: Policy::new(String::new(), Audiences::OneOf(Vec::new())),
+            sources: Vec::new(),
+            refresh_interval: Self::DEFAULT_REFRESH_INTERVAL,
+            max_stale: Some(Self::DEFAULT_MAX_STALE),
+            rules: FetchRules::default(),
+            draft: Draft {
+                named_at,
+                at: std::collections::BTreeMap::new(),
+                switched_off: false,
+                audiences_written: false,
+                discovery: DiscoveryMode::Auto,
+                discovery_url: None,
+                endpoint_origin: EndpointOrigin::Document,
+                judged: false,
+            },
+            problems: Vec::new(),
+        };
+        if let Err(wrong) = checks::name(&provider.name) {
+            provider.mistake("", wrong);
+        }
+        provider
+    }
+
+    /// Notes that a setting is written in code, and what is wrong with it.
+    fn check<T>(&mut self, setting: &'static str, result: Result<T, Wrong>) -> Option<T> {
+        self.draft.at.entry(setting).or_insert(Origin::Code);
+        result.map_err(|wrong| self.mistake(setting, wrong)).ok()
+    }
+
+    /// Declares further strings equal to the issuer.
+    #[must_use]
+    pub fn aliases<S: Into<String>>(mut self, aliases: impl IntoIterator<Item = S>) -> Self {
+        for alias in aliases.into_iter().map(Into::into) {
+            self.check("aliases", checks::issuer(&alias));
+            self.policy.aliases.push(alias);
+        }
+        self
+    }
+
+    /// Accepts tokens for one of these audiences.
+    #[must_use]
+    pub fn audiences<S: Into<String>>(mut self, audiences: impl IntoIterator<Item = S>) -> Self {
+        let audiences: Vec<String> = audiences.into_iter().map(Into::into).collect();
+        self.draft.audiences_written = true;
+        let empty = || Wrong::new("it names no audience").hint("name one, or accept any audience");
+        let good = !audiences.is_empty() && audiences.iter().all(|a| !a.trim().is_empty());
+        self.check("audiences", good.then_some(()).ok_or_else(empty));
+        self.policy.audiences = Audiences::OneOf(audiences);
+        self
+    }
+
+    /// Accepts tokens for whatever audience, and such without any.
+    #[must_use]
+    pub fn any_audience(mut self) -> Self {
+        self.draft.audiences_written = true;
+        self.policy.audiences = Audiences::Any;
+        self
+    }
+
+    /// Accepts only these algorithms.
+    #[must_use]
+    pub fn algorithms(mut self, algorithms: AlgorithmSet) -> Self {
+        let empty = || Wrong::new("it names no algorithm").hint("name one");
+        let some = (algorithms != AlgorithmSet::EMPTY).then_some(());
+        self.check("algorithms", some.ok_or_else(empty));
+        self.policy.algorithms = algorithms;
+        self
+    }
+
+    /// Accepts only these `typ` values.
+    #[must_use]
+    pub fn typ<S: Into<String>>(mut self, typ: impl IntoIterator<Item = S>) -> Self {
+        self.policy.typ = typ.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Asks for a claim, beside those already asked for.
+    #[must_use]
+    pub fn required_claim(mut self, name: impl Into<String>, rule: ClaimRule) -> Self {
+        self.policy.required_claims.push((name.into(), rule));
+        self
+    }
+
+    /// Asks for all of these scopes.
+    #[must_use]
+    pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.policy.scopes = scopes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Allows clocks to differ this far.
+    #[must_use]
+    pub const fn leeway(mut self, leeway: Duration) -> Self {
+        self.policy.leeway = leeway;
+        self
+    }
+
+    /// Refuses tokens issued longer ago than this.
+    #[must_use]
+    pub const fn max_token_age(mut self, age: Duration) -> Self {
+        self.policy.max_token_age = Some(age);
+        self
+    }
+
+    /// Adds keys from text: PEM, a JWK or a JWK Set.
+    #[must_use]
+    pub fn keys_text(self, text: &str) -> Self {
+        self.keys(checks::keys(text))
+    }
+
+    /// Adds keys.
+    #[must_use]
+    pub fn keys(mut self, keys: KeySet) -> Self {
+        self.draft.at.entry("keys").or_insert(Origin::Code);
+        self.add_keys(keys, &Origin::Code);
+        self
+    }
+
+    /// Adds the keys of a file: PEM, a JWK or a JWK Set. It is read once the verifier starts.
+    #[must_use]
+    pub fn keys_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.draft.at.entry("keys_file").or_insert(Origin::Code);
+        self.add(SourceConfig::File { path: path.into() });
+        self
+    }
+
+    /// Adds a JWK Set on the network.
+    #[must_use]
+    pub fn jwks_url(mut self, url: &str) -> Self {
+        if let Some(url) = self.check("jwks_url", checks::url(url)) {
+            self.add(SourceConfig::JwksUrl { url });
+        }
+        self
+    }
+
+    /// Has the keys discovered through the metadata document at this URL.
+    #[must_use]
+    pub fn discovery_url(mut self, url: &str) -> Self {
+        let url = self.check("discovery_url", checks::url(url));
+        self.draft.discovery_url = url;
+        self
+    }
+
+    /// Has keys discovered from the issuer, beside those from every place that is named.
+    #[must_use]
+    pub const fn discover(mut self) -> Self {
+        self.draft.discovery = DiscoveryMode::Issuer;
+        self
+    }
+
+    /// Never has keys discovered from the issuer.
+    #[must_use]
+    pub const fn no_discovery(mut self) -> Self {
+        self.draft.discovery = DiscoveryMode::Off;
+        self
+    }
+
+    /// Says what becomes of the origin of a discovered `jwks_uri`.
+    #[must_use]
+    pub const fn endpoint_origin(mut self, origin: EndpointOrigin) -> Self {
+        self.draft.endpoint_origin = origin;
+        self
+    }
+
+    /// Adds keys that the host program holds.
+    #[must_use]
+    pub fn key_source(mut self, source: Arc<dyn KeySource>) -> Self {
+        self.add(SourceConfig::InProcess(source));
+        self
+    }
+
+    /// Asks network sources this often; at least every second.
+    #[must_use]
+    pub fn refresh_interval(mut self, interval: Duration) -> Self {
+        let checked = checks::within(interval, LEAST_INTERVAL, Duration::MAX);
+        if let Some(interval) = self.check("refresh_interval", checked) {
+            self.refresh_interval = interval;
+        }
+        self
+    }
+
+    /// Uses keys this long after the last successful fetch; none: for ever.
+    #[must_use]
+    pub fn max_stale(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.max_stale = limit.into();
+        self
+    }
+
+    /// Gives name lookup, TCP and TLS this long: 1 ms to 60 s.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        let checked = checks::within(timeout, TIMEOUTS.0, TIMEOUTS.1);
+        if let Some(timeout) = self.check("connect_timeout", checked) {
+            self.rules.connect_timeout = timeout;
+        }
+        self
+    }
+
+    /// Gives one fetch this long: 1 ms to 60 s.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        let checked = checks::within(timeout, TIMEOUTS.0, TIMEOUTS.1);
+        if let Some(timeout) = self.check("timeout", checked) {
+            self.rules.timeout = timeout;
+        }
+        self
+    }
+
+    /// Allows plain http for every URL that is named here, and not only to private places.
+    #[must_use]
+    pub const fn plain_http_anywhere(mut self) -> Self {
+        self.rules.plain_http_anywhere = true;
+        self
+    }
+
+    /// Lets URLs of documents reach private addresses.
+    #[must_use]
+    pub const fn private_addresses_anywhere(mut self) -> Self {
+        self.rules.private_addresses_anywhere = true;
+        self
+    }
+
+    /// Keeps it out: its tokens are refused as `issuer.disabled`.
+    #[must_use]
+    pub const fn switched_off(mut self) -> Self {
+        self.draft.switched_off = true;
+        self
+    }
+
+    /// Adds a source that is not there yet.
+    pub(super) fn add(&mut self, source: SourceConfig) {
+        if !self.sources.contains(&source) {
+            self.sources.push(source);
+        }
+    }
+
+    /// Adds keys that are written in the configuration, noting those that cannot be used.
+    pub(super) fn add_keys(&mut self, keys: KeySet, origin: &Origin) {
+        let setting = self.path("keys");
+        for wrong in checks::key_mistakes(&keys) {
+            let scope = Scope::Key(self.name.clone());
+            self.problems.push(wrong.at(setting.clone(), origin.clone(), scope));
+        }
+        self.sources.push(SourceConfig::Inline { keys, setting });
+    }
+}

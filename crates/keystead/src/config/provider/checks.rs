@@ -1,0 +1,245 @@
+//! What a provider's values must look like, wherever they were written.
+
+use std::time::Duration;
+
+use keystead_core::text::quoted;
+use keystead_core::{Algorithm, KeyProblem, KeySet, SkippedKey};
+use url::Url;
+
+use super::super::error::Wrong;
+use super::super::settings::nearest;
+use super::super::value::{did_you_mean, duration_text, listed, shown};
+use crate::source;
+
+/// The longest name of a provider, in bytes.
+const MAX_NAME: usize = 64;
+
+/// A provider's name: `[a-z][a-z0-9_-]*` without `__`, at most 64 bytes.
+pub(super) fn name(name: &str) -> Result<(), Wrong> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+    let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase());
+    let fits = name.len() <= MAX_NAME && name.chars().all(plain) && !name.contains("__");
+    if starts_well && fits {
+        return Ok(());
+    }
+    Err(Wrong::new("it is not a provider name").hint(format!(
+        "begin with a letter a to z, go on with a to z, 0 to 9, - and _, never __, at most \
+         {MAX_NAME} characters"
+    )))
+}
+
+/// An issuer or alias: any text without controls and stray white space, and without a password.
+pub(super) fn issuer(text: &str) -> Result<(), Wrong> {
+    let is_url = text.contains("://");
+    let stray = text.trim() != text || is_url && text.contains(char::is_whitespace);
+    if stray || text.contains(char::is_control) {
+        return Err(Wrong::new(format!("{} has white space in it", shown(text)))
+            .hint("remove it; issuers are compared byte for byte"));
+    }
+    if is_url && has_userinfo(text) {
+        return Err(has_password());
+    }
+    if text.is_empty() {
+        return Err(Wrong::new("it is empty").hint("write the exact iss of its tokens"));
+    }
+    Ok(())
+}
+
+/// The URL that an issuer is, if it is one.
+pub(super) fn issuer_url(issuer: &str) -> Option<Result<Url, Wrong>> {
+    let scheme = issuer.split_once(':').map_or("", |(scheme, _)| scheme);
+    let is_url = ["http", "https"].iter().any(|s| scheme.eq_ignore_ascii_case(s));
+    is_url.then(|| url(issuer))
+}
+
+/// A URL that the operator wrote.
+pub(super) fn url(text: &str) -> Result<Url, Wrong> {
+    operator_url(text).map_err(|(problem, missing)| {
+        let wrong = Wrong::new(format!("{problem} ({missing})"))
+            .hint("write an absolute URL, such as https://idp.example/jwks");
+        if text.contains('@') { wrong.value("a URL with a user name or password") } else { wrong }
+    })
+}
+
+/// The one place that judges URLs of the operator: a problem, and what to do about it.
+fn operator_url(text: &str) -> Result<Url, (String, String)> {
+    let wrong = |problem: &str, hint: &str| (problem.to_owned(), hint.to_owned());
+    if has_userinfo(text) {
+        return Err(wrong("the URL has a user name or password in it", "remove it"));
+    }
+    let problem = |problem: &str| format!("{} {problem}", shown(text));
+    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err((problem("has white space or control characters in it"), "remove them".into()));
+    }
+    let relative = |scheme: &str| (problem("is not an absolute URL"), format!("missing {scheme}"));
+    let url = match Url::parse(text) {
+        Ok(url) => url,
+        Err(url::ParseError::RelativeUrlWithoutBase) => return Err(relative("https://")),
+        Err(error) => return Err((problem("is not a URL"), error.to_string())),
+    };
+    if !matches!(url.scheme(), "http" | "https") {
+        // `keycloak:8080/x` parses as a URL with the scheme `keycloak`.
+        let port = url.path().starts_with(|c: char| c.is_ascii_digit());
+        if port && !text.contains("://") {
+            return Err(relative("http://"));
+        }
+        return Err((problem("is neither http nor https"), "write https://".into()));
+    }
+    if text.contains('\\') || !text.contains("://") {
+        return Err((problem("is not an absolute URL"), "write // after the scheme".into()));
+    }
+    Ok(url)
+}
+
+/// Whether the authority of a URL, or of what may become one, has an `@` in it.
+fn has_userinfo(text: &str) -> bool {
+    let after = text.split_once("//").or_else(|| text.split_once("\\\\")).map_or(text, |(_, t)| t);
+    let end = after.find(['/', '\\', '?', '#']).unwrap_or(after.len());
+    after.get(..end).unwrap_or(after).contains('@')
+}
+
+fn has_password() -> Wrong {
+    Wrong::new("the URL has a user name or password in it")
+        .hint("remove it")
+        .value("a URL with a user name or password")
+}
+
+/// One algorithm's name.
+pub(super) fn algorithm(text: &str) -> Result<Algorithm, Wrong> {
+    let text = text.trim();
+    if let Some(algorithm) = Algorithm::from_name(text) {
+        return Ok(algorithm);
+    }
+    let names = || Algorithm::ALL.into_iter().map(Algorithm::name);
+    if text.eq_ignore_ascii_case("none") {
+        return Err(Wrong::new("unsigned tokens are never accepted").hint("remove \"none\""));
+    }
+    let hint =
+        nearest(text, names()).map_or_else(|| format!("write {}", listed(names())), did_you_mean);
+    Err(Wrong::new(format!("{} is no algorithm that is known here", shown(text))).hint(hint))
+}
+
+/// A duration within bounds, both included.
+pub(super) fn within(
+    duration: Duration,
+    least: Duration,
+    most: Duration,
+) -> Result<Duration, Wrong> {
+    if (least..=most).contains(&duration) {
+        return Ok(duration);
+    }
+    let (found, least, most) = (duration_text(duration), duration_text(least), duration_text(most));
+    Err(Wrong::new(format!("{found} is out of range")).hint(format!("write {least} to {most}")))
+}
+
+/// Key text. When it holds no key at all, the set holds one skipped key that says why.
+pub(super) fn keys(text: &str) -> KeySet {
+    match source::text::parse(text) {
+        Ok(keys) => keys,
+        Err(error) => {
+            let mut keys = KeySet::default();
+            let why = KeyProblem::Text(format!("{error}").into());
+            keys.push_skipped(SkippedKey { kid: None, kty: None, why });
+            keys
+        }
+    }
+}
+
+/// The mistakes in a set of keys: those that are broken, and not just meant for something else.
+pub(super) fn key_mistakes(keys: &KeySet) -> impl Iterator<Item = Wrong> + '_ {
+    let broken = keys.skipped().iter().filter(|key| !key.why.is_mismatch());
+    broken.map(|key| {
+        let name = key.kid.as_deref().map(|kid| format!(" {}", quoted(kid))).unwrap_or_default();
+        Wrong::new(format!("the key{name} cannot be used: {}", key.why))
+            .hint("replace it, or remove it; the other keys are used")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        url(text).unwrap_err().problem
+    }
+
+    #[test]
+    fn urls_say_what_is_missing() {
+        assert_eq!(refusal("abc"), "\"abc\" is not an absolute URL (missing https://)");
+        assert_eq!(
+            refusal("keycloak:8080/x"),
+            "\"keycloak:8080/x\" is not an absolute URL (missing http://)"
+        );
+        assert_eq!(
+            refusal("localhost:80"),
+            "\"localhost:80\" is not an absolute URL (missing http://)"
+        );
+        for text in [
+            "",
+            " https://h/",
+            "https://h/ ",
+            "ht\ntps://x/",
+            "http:\\\\h\\x",
+            "https:h",
+            "ftp://h/",
+            "file:///etc/passwd",
+            "https://",
+            "//h/x",
+            "/x",
+            "https://h h/",
+            "https://[::1/",
+        ] {
+            assert!(url(text).is_err(), "{text:?}");
+        }
+        assert!(url("https://h/gitlab").is_ok());
+        assert!(url("http://[::1]:8080/a%20b?x=1@2").is_ok());
+    }
+
+    /// T25
+    #[test]
+    fn a_password_in_a_url_is_refused_and_not_echoed() {
+        for text in [
+            "https://u:hunter2@h/jwks",
+            "https:\\\\u:hunter2@h/jwks",
+            "u:hunter2@h/jwks",
+            "https://hunter2@h",
+            " //u:hunter2@h",
+        ] {
+            let wrong = url(text).unwrap_err();
+            assert!(!format!("{wrong:?}").contains("hunter2"), "{wrong:?}");
+        }
+        let wrong = issuer("https://u:hunter2@h").unwrap_err();
+        assert!(!format!("{wrong:?}").contains("hunter2"), "{wrong:?}");
+    }
+
+    /// G29
+    #[test]
+    fn an_issuer_need_not_be_a_url() {
+        for text in ["gitlab-duo-workflow-service", "My Company", "urn:x", "me@acme.example"] {
+            assert!(issuer(text).is_ok(), "{text}");
+            assert!(issuer_url(text).is_none(), "{text}");
+        }
+        for text in ["", " a", "a\n", "https://h /", "a\u{0}b"] {
+            assert!(issuer(text).is_err(), "{text:?}");
+        }
+        assert!(issuer_url("HTTPS://h/x").is_some_and(|url| url.is_ok()));
+        assert!(issuer_url("https:/h").is_some_and(|url| url.is_err()));
+    }
+
+    #[test]
+    fn names() {
+        for good in ["a", "my-idp_2", "a-_b"] {
+            assert!(name(good).is_ok(), "{good}");
+        }
+        for bad in ["", "1a", "A", "a__b", "-a", "a b", "a.b", "é", &"a".repeat(65)] {
+            assert!(name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn algorithms() {
+        assert_eq!(algorithm("ES256K").unwrap(), Algorithm::Es256K);
+        assert_eq!(algorithm("rs256").unwrap_err().hint.unwrap(), "did you mean \"RS256\"?");
+        assert!(algorithm("NONE").unwrap_err().problem.contains("never"));
+    }
+}
