@@ -1,1 +1,10 @@
+//! A local OIDC provider, a token mint, a scripted network and manual clocks, for testing services
+//! that verify JWTs.
+//!
+//! Nothing in here guards anything: keys may be embedded and clocks may lie. Do not run it in front
+//! of users.
+mod clock;
+mod fetch;
 
+pub use clock::{ManualClock, PausedClock};
+pub use fetch::{Answer, ForbiddenFetch, ScriptedFetch};
