@@ -4,7 +4,14 @@
 //! Nothing in here guards anything: keys may be embedded and clocks may lie. Do not run it in front
 //! of users.
 mod clock;
+mod encoding;
+mod error;
 mod fetch;
+mod keys;
+mod mint;
 
 pub use clock::{ManualClock, PausedClock};
+pub use error::MintError;
 pub use fetch::{Answer, ForbiddenFetch, ScriptedFetch};
+pub use keys::SigningKey;
+pub use mint::{RawToken, Token};
