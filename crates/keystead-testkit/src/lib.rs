@@ -7,6 +7,7 @@ mod clock;
 mod encoding;
 mod error;
 mod fetch;
+pub mod idp;
 mod keys;
 mod mint;
 
