@@ -200,11 +200,11 @@ mod tests {
     const KEYS: &str = "https://idp.example/keys";
 
     fn request(url: &str) -> FetchRequest {
-        FetchRequest {
-            url: Url::parse(url).unwrap(),
-            accept: "application/json",
-            rules: Arc::new(FetchRules::default()),
-        }
+        FetchRequest::new(
+            Url::parse(url).unwrap(),
+            "application/json",
+            Arc::new(FetchRules::default()),
+        )
     }
 
     #[tokio::test]

@@ -1,13 +1,26 @@
 //! Verifies JWTs from many issuers, whatever state their providers are in.
+//!
+//! A [`Verifier`] is built without any I/O, verifies with the keys in memory, and keeps them fresh
+//! in the background: no provider is ever a gate in front of another, or of a key that is there
+//! already. What decides a verdict lives in [`core`].
 
 mod clock;
 pub mod config;
 mod crypto;
 pub mod http;
+mod provider;
+mod refresh;
+mod report;
 mod source;
+mod status;
+mod verifier;
 
 pub use clock::{Clock, SystemClock};
 pub use config::{Config, ProviderConfig};
 pub use crypto::{AwsLc, fingerprint, thumbprint};
 pub use keystead_core as core;
 pub use source::{KeySource, SourceError};
+pub use status::{KeyStatus, ProviderStatus, SourceErrorStatus, SourceStatus, Status, timestamp};
+pub use verifier::{
+    ClaimsError, RefreshError, RefreshHandle, VerifiedToken, Verifier, VerifierBuilder,
+};

@@ -179,7 +179,9 @@ fn drop_claimed_aliases(providers: &mut [ProviderConfig], notices: &mut Vec<Noti
 
 #[cfg(test)]
 mod tests {
-    use super::super::provider::{DisabledWhy, DiscoveryAddress, Standing};
+    use keystead_core::DisabledWhy;
+
+    use super::super::provider::{DiscoveryAddress, Standing};
     use super::*;
 
     fn provider(name: &str, issuer: &str) -> ProviderConfig {

@@ -22,8 +22,8 @@ use ::url::{Origin, Url};
 use bytes::Bytes;
 
 pub use client::HyperFetch;
-pub use error::{FetchCode, FetchError, Stage};
 pub(crate) use error::shown;
+pub use error::{FetchCode, FetchError, Stage};
 pub(crate) use judge::judge_json;
 pub(crate) use url::{UrlProblem, parse_operator_url};
 

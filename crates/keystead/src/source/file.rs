@@ -3,7 +3,7 @@
 use core::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use keystead_core::KeySet;
 use keystead_core::text::quoted;
@@ -12,7 +12,7 @@ use super::text::{self, KeyTextError};
 use crate::crypto::sha256;
 
 /// How many bytes a key file may have: 512 KiB.
-pub const SIZE_LIMIT: u64 = 512 * 1024;
+pub(crate) const SIZE_LIMIT: u64 = 512 * 1024;
 
 /// A file with key text (see [`text::parse`]), polled for changes.
 ///
@@ -21,7 +21,7 @@ pub const SIZE_LIMIT: u64 = 512 * 1024;
 /// file's times: a file that is rewritten twice within the granularity of its times has still
 /// changed, and one that was only touched has not.
 #[derive(Debug)]
-pub struct KeyFile {
+pub(crate) struct KeyFile {
     path: PathBuf,
     last: Option<[u8; 32]>,
 }
@@ -29,7 +29,7 @@ pub struct KeyFile {
 /// What a key file holds, compared with the last time that it could be read.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Read {
+pub(crate) enum Read {
     /// The same content as the last one that came as [`Read::Changed`], even if there was an error
     /// in between.
     Unchanged,
@@ -40,17 +40,17 @@ pub enum Read {
 /// Why a key file gives no keys. Data only; [`fmt::Display`] gives the sentence.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct FileError {
+pub(crate) struct FileError {
     /// The file.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// What is wrong with it.
-    pub problem: FileProblem,
+    pub(crate) problem: FileProblem,
 }
 
 /// What is wrong with a key file.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum FileProblem {
+pub(crate) enum FileProblem {
     /// It, or what its symlink points at, does not exist.
     NotFound,
     /// This process may not read it.
@@ -96,13 +96,8 @@ impl core::error::Error for FileError {}
 
 impl KeyFile {
     /// The key file at `path`; nothing is read yet, and it need not exist.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
+    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), last: None }
-    }
-
-    /// Where the file is.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Reads the file, at most 512 KiB of it.
@@ -114,7 +109,7 @@ impl KeyFile {
     /// The reason why there are no keys now. What was read before stays good: a later read of the
     /// same content is [`Read::Unchanged`]. A file whose keys are all unusable is no error; they
     /// are in [`KeySet::skipped`].
-    pub fn read(&mut self) -> Result<Read, FileError> {
+    pub(crate) fn read(&mut self) -> Result<Read, FileError> {
         self.read_keys().map_err(|problem| FileError { path: self.path.clone(), problem })
     }
 

@@ -1,12 +1,19 @@
 //! Where keys come from: one file per kind of source.
 
+pub(crate) mod discovery;
 pub(crate) mod file;
+pub(crate) mod jwks_url;
 pub(crate) mod text;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use keystead_core::KeySet;
+use url::Url;
+
+use crate::clock::Clock;
+use crate::http::{Document, Fetch, FetchError, FetchRequest, FetchRules};
 
 /// Keys that the host program holds in process, such as those of an embedded authority.
 ///
@@ -62,3 +69,83 @@ impl fmt::Display for SourceError {
 }
 
 impl std::error::Error for SourceError {}
+
+/// What one attempt gave.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    pub(crate) set: KeySet,
+    /// How long the answer may be used, as it says itself.
+    pub(crate) max_age: Option<Duration>,
+    /// What went wrong on the way without keeping the keys from being had.
+    pub(crate) notice: Option<FetchError>,
+}
+
+/// The network as one provider's sources see it.
+#[derive(Clone, Debug)]
+pub(crate) struct Network {
+    pub(crate) fetch: Arc<dyn Fetch>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rules: Arc<FetchRules>,
+}
+
+impl Network {
+    async fn fetch(&self, url: &Url, accept: &'static str) -> Result<Document, FetchError> {
+        let rules = Arc::clone(&self.rules);
+        self.fetch.fetch(FetchRequest::new(url.clone(), accept, rules)).await
+    }
+}
+
+/// Why an attempt gave no keys, or what went wrong on its way, as status and logs say it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Failure {
+    /// One stable word.
+    pub(crate) code: &'static str,
+    /// How far the attempt got.
+    pub(crate) stage: &'static str,
+    /// One plain sentence.
+    pub(crate) detail: String,
+    /// What was asked.
+    pub(crate) location: String,
+    /// How long the source asked to be left alone.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// Whether it would read the same, apart from numbers that change from attempt to attempt.
+    pub(crate) fn same_as(&self, other: &Self) -> bool {
+        (self.code, self.stage, &self.location) == (other.code, other.stage, &other.location)
+    }
+
+    /// A file without a usable key.
+    pub(crate) fn no_usable_key(set: &KeySet) -> Self {
+        let why = set.skipped().first().map_or_else(String::new, |key| format!(": {}", key.why));
+        Self::local("no_usable_key", format!("no key in it can be used{why}"), String::new())
+    }
+
+    /// An attempt that could not be made.
+    pub(crate) fn interrupted() -> Self {
+        Self::local("interrupted", "the attempt was interrupted".to_owned(), String::new())
+    }
+
+    const fn local(code: &'static str, detail: String, location: String) -> Self {
+        Self { code, stage: "read", detail, location, retry_after: None }
+    }
+}
+
+impl From<&FetchError> for Failure {
+    fn from(error: &FetchError) -> Self {
+        Self {
+            code: error.code.as_str(),
+            stage: error.stage.as_str(),
+            detail: error.detail.clone(),
+            location: error.url.clone(),
+            retry_after: error.retry_after,
+        }
+    }
+}
+
+impl From<&file::FileError> for Failure {
+    fn from(error: &file::FileError) -> Self {
+        Self::local("file", error.to_string(), error.path.display().to_string())
+    }
+}

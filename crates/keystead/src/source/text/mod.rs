@@ -16,14 +16,14 @@ use self::material::{Found, Label};
 use self::pem::Section;
 
 /// How many keys one text may hold.
-pub const KEY_LIMIT: usize = 256;
+pub(crate) const KEY_LIMIT: usize = 256;
 
 /// Why a text holds no keys at all. Data only; [`fmt::Display`] gives the sentence.
 ///
 /// Nothing of the text is in it but the labels of PEM sections: it may be a secret.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum KeyTextError {
+pub(crate) enum KeyTextError {
     /// Nothing but white space and quotes.
     Empty,
     /// Neither PEM nor JSON.
@@ -114,7 +114,7 @@ impl core::error::Error for KeyTextError {}
 /// assert_eq!(keys.keys()[0].kty(), "OKP");
 /// # Ok::<(), keystead::source::text::KeyTextError>(())
 /// ```
-pub fn parse(text: &str) -> Result<KeySet, KeyTextError> {
+pub(crate) fn parse(text: &str) -> Result<KeySet, KeyTextError> {
     let text = unwrapped(text);
     if text.is_empty() {
         return Err(KeyTextError::Empty);

@@ -1,0 +1,417 @@
+//! One provider at run time: its policy, its sources, and the keys in memory.
+//!
+//! Verification reads [`Provider::keys`], an immutable set behind one pointer. The sources' life
+//! cycles are written by the refresh tasks and read by the status; no verification waits for them.
+
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, Guard};
+use keystead_core::{
+    Action, Change, Disabled, KeySet, Lifecycle, Policy, ProviderState, PublishedKeys,
+    PublishedSource, Schedule, SourceFacts, SourceKind,
+};
+use tokio::sync::{Notify, watch};
+use url::Url;
+
+use crate::clock::Clock;
+use crate::config::{EndpointOrigin, ProviderConfig, SourceConfig, Standing};
+use crate::crypto::AwsLc;
+use crate::http::FetchRules;
+use crate::source::discovery::Addresses;
+use crate::source::{Failure, KeySource};
+
+/// How often a key file is looked at.
+const FILE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A provider and everything that is known of it.
+#[derive(Debug)]
+pub(crate) struct Provider {
+    name: Arc<str>,
+    config: ProviderConfig,
+    disabled: Option<Disabled>,
+    rules: Arc<FetchRules>,
+    clock: Arc<dyn Clock>,
+    slots: Vec<Slot>,
+    live: ArcSwap<Live>,
+    /// The state that was last reported, and the lock under which keys are published.
+    reported: Mutex<ProviderState>,
+    /// Rung when keys or facts were published.
+    pub(crate) published: Notify,
+}
+
+/// What verification reads.
+#[derive(Debug, Default)]
+struct Live {
+    keys: PublishedKeys,
+    /// The sets that the in-process sources gave, recognised by identity.
+    in_process: Vec<Option<Arc<KeySet>>>,
+}
+
+/// The published keys at one moment.
+pub(crate) struct LiveGuard(Guard<Arc<Live>>);
+
+impl Deref for LiveGuard {
+    type Target = PublishedKeys;
+
+    fn deref(&self) -> &PublishedKeys {
+        &self.0.keys
+    }
+}
+
+/// One source of a provider's keys.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) kind: SlotKind,
+    /// What it is, in words.
+    pub(crate) origin: Arc<str>,
+    cell: Mutex<Cell>,
+    /// How many attempts have ended.
+    finished: watch::Sender<u64>,
+    /// Rung when somebody asks for an attempt out of turn.
+    pub(crate) requested: Notify,
+    /// The next attempt asks the discovery document too.
+    pub(crate) expire_metadata: AtomicBool,
+    /// How often an in-process source had no answer.
+    pub(crate) errors: AtomicU64,
+}
+
+/// Where a source's keys are.
+pub(crate) enum SlotKind {
+    /// In the configuration.
+    Inline,
+    /// In the host program.
+    InProcess(Arc<dyn KeySource>),
+    /// In a file.
+    File(PathBuf),
+    /// At an address.
+    JwksUrl(Url),
+    /// At the address that provider metadata names.
+    Discovery(Addresses, EndpointOrigin),
+}
+
+/// What changes about a source.
+#[derive(Debug)]
+pub(crate) struct Cell {
+    pub(crate) lifecycle: Lifecycle,
+    /// When the latest attempt began (wall time).
+    pub(crate) last_attempt: Option<Duration>,
+    /// When an attempt last succeeded (wall time).
+    pub(crate) last_success: Option<Duration>,
+    /// What went wrong with the latest attempt, or on its way.
+    pub(crate) last_error: Option<Failure>,
+}
+
+/// What the end of an attempt changed.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) change: Change,
+    /// The failure, if it is another one than the last time.
+    pub(crate) new_failure: Option<Failure>,
+}
+
+impl Provider {
+    pub(crate) fn new(config: ProviderConfig, clock: Arc<dyn Clock>) -> Self {
+        let disabled = match &config.standing {
+            Standing::Disabled { why, reason } => Some(Disabled::new(*why, reason.as_str())),
+            Standing::Enabled => None,
+        };
+        let mut slots = Vec::new();
+        if disabled.is_none() {
+            slots.extend(
+                config.sources.iter().enumerate().map(|(at, source)| {
+                    Slot::new(source, &config, seed(&config.name, at, &*clock))
+                }),
+            );
+            // Memory and files first: what is there already must not wait for what is not.
+            slots.sort_by_key(Slot::rank);
+        }
+        let provider = Self {
+            name: config.name.as_str().into(),
+            rules: Arc::new(config.rules.clone()),
+            disabled,
+            clock,
+            slots,
+            live: ArcSwap::default(),
+            reported: Mutex::new(ProviderState::Cold),
+            published: Notify::new(),
+            config,
+        };
+        provider.publish();
+        provider
+    }
+
+    pub(crate) fn config(&self) -> &ProviderConfig {
+        &self.config
+    }
+
+    pub(crate) fn rules(&self) -> &Arc<FetchRules> {
+        &self.rules
+    }
+
+    pub(crate) fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The state at this moment.
+    pub(crate) fn state(&self) -> ProviderState {
+        match &self.disabled {
+            Some(disabled) => ProviderState::Disabled(disabled.why),
+            None => self.live.load().keys.state(self.clock.monotonic()),
+        }
+    }
+
+    /// The state now and the one that was reported before, if they differ.
+    pub(crate) fn state_change(&self) -> Option<(ProviderState, ProviderState)> {
+        let now = self.state();
+        let mut reported = lock(&self.reported);
+        (*reported != now).then(|| (std::mem::replace(&mut *reported, now), now))
+    }
+
+    /// When the state would next change by itself, as keys and answers age (monotonic time).
+    pub(crate) fn next_change(&self) -> Option<Duration> {
+        let now = self.clock.monotonic();
+        let live = self.live.load();
+        let moments = live.keys.sources().iter().flat_map(|source| {
+            let SourceFacts { kind, last_success, interval, max_stale, .. } = source.facts;
+            let at = last_success.filter(|_| kind == SourceKind::Network);
+            let stale = at.map(|at| at.saturating_add(interval.saturating_mul(2)));
+            let expired = at.zip(max_stale).map(|(at, limit)| at.saturating_add(limit));
+            [stale, expired]
+        });
+        // One millisecond past the moment: a limit is still kept when it is just reached.
+        let past = moments.flatten().map(|at| at.saturating_add(Duration::from_millis(1)));
+        past.filter(|at| *at > now).min()
+    }
+
+    /// Swaps in what the sources hold now.
+    pub(crate) fn publish(&self) {
+        // One at a time, so that an older view never replaces a newer one.
+        let _publishing = lock(&self.reported);
+        let previous = self.live.load();
+        let mut in_process = Vec::new();
+        let mut sets = Vec::new();
+        for slot in &self.slots {
+            if let SlotKind::InProcess(source) = &slot.kind {
+                let last = previous.in_process.get(in_process.len()).cloned().flatten();
+                let set = source.keys().ok().or(last);
+                let keys: Arc<KeySet> = set.clone().unwrap_or_default();
+                in_process.push(set);
+                let facts = SourceFacts::memory(KeySet::keys(&keys).len());
+                sets.push((PublishedSource::new(Arc::clone(&slot.origin), facts), keys));
+            } else {
+                let cell = slot.cell();
+                let facts = cell.lifecycle.facts();
+                let keys = Arc::new(cell.lifecycle.keys().clone());
+                sets.push((PublishedSource::new(Arc::clone(&slot.origin), facts), keys));
+            }
+        }
+        let sources = sets.iter().map(|(source, keys)| (source.clone(), &**keys));
+        let keys = PublishedKeys::prepare(sources, &AwsLc, Some(&previous.keys));
+        self.live.store(Arc::new(Live { keys, in_process }));
+        self.published.notify_waiters();
+    }
+
+    /// Takes over what in-process sources hand out now, if it is not what is published.
+    fn follow_in_process(&self) {
+        let live = self.live.load();
+        let mut changed = false;
+        let mut known = live.in_process.iter();
+        for slot in &self.slots {
+            let SlotKind::InProcess(source) = &slot.kind else { continue };
+            let known = known.next().and_then(Option::as_ref);
+            match source.keys() {
+                Ok(set) => changed |= !known.is_some_and(|known| Arc::ptr_eq(known, &set)),
+                Err(_) => {
+                    slot.errors.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+        if changed {
+            self.publish();
+        }
+    }
+}
+
+impl keystead_core::Provider for Provider {
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn policy(&self) -> &Policy {
+        &self.config.policy
+    }
+
+    fn disabled(&self) -> Option<&Disabled> {
+        self.disabled.as_ref()
+    }
+
+    fn keys(&self) -> impl Deref<Target = PublishedKeys> {
+        if self.slots.iter().any(|slot| matches!(slot.kind, SlotKind::InProcess(_))) {
+            self.follow_in_process();
+        }
+        LiveGuard(self.live.load())
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+}
+
+impl Slot {
+    fn new(source: &SourceConfig, config: &ProviderConfig, seed: u64) -> Self {
+        let mut inline = None;
+        let (kind, source_kind, origin) = match source {
+            SourceConfig::Inline { keys, setting } => {
+                inline = Some(keys.clone());
+                (SlotKind::Inline, SourceKind::Memory, setting.clone())
+            }
+            SourceConfig::InProcess(keys) => {
+                let kind = SlotKind::InProcess(Arc::clone(keys));
+                (kind, SourceKind::Memory, "in process".to_owned())
+            }
+            SourceConfig::File { path } => {
+                let origin = format!("file {}", path.display());
+                (SlotKind::File(path.clone()), SourceKind::File, origin)
+            }
+            SourceConfig::JwksUrl { url } => {
+                let origin = format!("jwks_url {}", crate::http::shown(url));
+                (SlotKind::JwksUrl(url.clone()), SourceKind::Network, origin)
+            }
+            SourceConfig::Discovery { address, endpoint_origin } => {
+                let addresses = Addresses::new(address);
+                let origin = format!("discovery {}", crate::http::shown(addresses.current()));
+                let kind = SlotKind::Discovery(addresses, *endpoint_origin);
+                (kind, SourceKind::Network, origin)
+            }
+        };
+        let interval =
+            if source_kind == SourceKind::File { FILE_INTERVAL } else { config.refresh_interval };
+        let schedule = Schedule::default().with_interval(interval).with_max_stale(config.max_stale);
+        let mut lifecycle = Lifecycle::new(source_kind, schedule, seed);
+        if let Some(keys) = inline {
+            lifecycle.on_fetched(Duration::ZERO, keys, None);
+        }
+        let cell = Cell { lifecycle, last_attempt: None, last_success: None, last_error: None };
+        Self {
+            kind,
+            origin: origin.into(),
+            cell: Mutex::new(cell),
+            finished: watch::Sender::new(0),
+            requested: Notify::new(),
+            expire_metadata: AtomicBool::new(false),
+            errors: AtomicU64::new(0),
+        }
+    }
+
+    const fn rank(&self) -> u8 {
+        match self.kind {
+            SlotKind::Inline | SlotKind::InProcess(_) => 0,
+            SlotKind::File(_) => 1,
+            SlotKind::JwksUrl(_) | SlotKind::Discovery(..) => 2,
+        }
+    }
+
+    pub(crate) fn cell(&self) -> MutexGuard<'_, Cell> {
+        lock(&self.cell)
+    }
+
+    /// Whether there is anything to ask: memory is never asked.
+    pub(crate) const fn is_asked(&self) -> bool {
+        self.rank() > 0
+    }
+
+    pub(crate) const fn is_file(&self) -> bool {
+        self.rank() == 1
+    }
+
+    /// How many attempts have ended, and a way to wait for the next.
+    pub(crate) fn finished(&self) -> watch::Receiver<u64> {
+        self.finished.subscribe()
+    }
+
+    /// Asks for an attempt out of turn, of the discovery document too.
+    pub(crate) fn request(&self) {
+        self.expire_metadata.store(true, Ordering::Relaxed);
+        self.cell().lifecycle.request();
+        self.requested.notify_one();
+    }
+
+    /// What its driver is to do now.
+    pub(crate) fn poll(&self, clock: &dyn Clock) -> Action {
+        let mut cell = self.cell();
+        let action = cell.lifecycle.poll(clock.monotonic());
+        if action == Action::Fetch {
+            cell.last_attempt = Some(clock.wall());
+        }
+        action
+    }
+
+    /// Takes in how an attempt ended.
+    pub(crate) fn end(
+        &self,
+        result: Result<(KeySet, Option<Duration>, Option<Failure>), Failure>,
+        clock: &dyn Clock,
+    ) -> Ended {
+        let mut cell = self.cell();
+        let now = clock.monotonic();
+        let (change, failure) = match result {
+            Ok((set, max_age, notice)) => {
+                cell.last_success = Some(clock.wall());
+                (cell.lifecycle.on_fetched(now, set, max_age), notice)
+            }
+            Err(failure) => {
+                cell.lifecycle.on_failed(now, failure.retry_after);
+                (Change::default(), Some(failure))
+            }
+        };
+        let is_new =
+            |failure: &Failure| !cell.last_error.as_ref().is_some_and(|last| last.same_as(failure));
+        let new_failure = failure.clone().filter(is_new);
+        cell.last_error = failure;
+        drop(cell);
+        self.finished.send_modify(|count| *count = count.saturating_add(1));
+        Ended { change, new_failure }
+    }
+}
+
+impl std::fmt::Debug for SlotKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl SlotKind {
+    /// The kind in one word, as in the status.
+    pub(crate) const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Inline => "inline",
+            Self::InProcess(_) => "in_process",
+            Self::File(_) => "file",
+            Self::JwksUrl(_) => "jwks_url",
+            Self::Discovery(..) => "discovery",
+        }
+    }
+}
+
+/// Jitter differs between providers, sources and processes; it needs no secrecy.
+fn seed(name: &str, at: usize, clock: &dyn Clock) -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
+    hasher.write(name.as_bytes());
+    hasher.write_usize(at);
+    hasher.write_u128(clock.wall().as_nanos());
+    hasher.finish()
+}
+
+/// Plain data behind these locks is sound whatever its holder was doing when it panicked.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,49 @@
+//! Keys at an address: a JWK Set (RFC 7517 section 5).
+
+use keystead_core::{KeySet, KeySetProblem, Provenance};
+use url::Url;
+
+use super::{Fetched, Network};
+use crate::http::{FetchCode, FetchError, Stage, judge_json};
+
+/// How many keys one set may have.
+const KEY_LIMIT: usize = 256;
+
+/// One attempt.
+pub(crate) async fn ask(url: &Url, network: &Network) -> Result<Fetched, FetchError> {
+    let document = network.fetch(url, "application/jwk-set+json, application/json").await?;
+    let set = read(url, judge_json(&document, url)?)?;
+    Ok(Fetched { set, max_age: document.max_age, notice: None })
+}
+
+/// The set, if it holds a usable key: a set that does not must never replace one that did.
+fn read(url: &Url, body: &[u8]) -> Result<KeySet, FetchError> {
+    let refuse = |code, detail: String| Err(FetchError::new(Stage::Parse, code, url, detail));
+    let set = match KeySet::parse(body, Provenance::Network, KEY_LIMIT) {
+        Ok(set) => set,
+        Err(KeySetProblem::TooManyKeys { found, limit }) => {
+            let detail = format!("the set has {found} keys, the limit is {limit}");
+            return refuse(FetchCode::TooLarge, detail);
+        }
+        Err(KeySetProblem::NoKeysMember) => {
+            let detail = "the answer is JSON, but no JWK Set: it has no array \"keys\"";
+            return refuse(FetchCode::NoKeysMember, detail.to_owned());
+        }
+        Err(KeySetProblem::Json(error)) => {
+            return refuse(FetchCode::NotJson, format!("the answer is not JSON ({error})"));
+        }
+        Err(_) => return refuse(FetchCode::NotJson, "the answer is no JWK Set".to_owned()),
+    };
+    match (set.keys(), set.skipped()) {
+        ([], []) => refuse(FetchCode::EmptySet, "the set is empty".to_owned()),
+        ([], [first, ..]) => {
+            let all = set.skipped().len();
+            let detail = format!(
+                "none of the {all} keys in the set can be used; of the first, {}",
+                first.why
+            );
+            refuse(FetchCode::NoUsableKey, detail)
+        }
+        _ => Ok(set),
+    }
+}

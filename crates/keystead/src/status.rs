@@ -1,0 +1,261 @@
+//! What is known of every provider, in one structure that every surface renders.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, UNIX_EPOCH};
+
+use keystead_core::{Jwk, Material, ProviderState, SourceFacts, SourceKind};
+use serde::Serialize;
+
+use crate::crypto::thumbprint;
+use crate::provider::{Provider, Slot};
+
+/// The status of a verifier, as `/status.json` shows it. Times are RFC 3339, in UTC.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// The version of Keystead.
+    pub version: &'static str,
+    /// `ready` when every provider in use is; `cold` when no provider can verify; else `stale`.
+    pub state: &'static str,
+    /// Every configured provider, by name.
+    pub providers: BTreeMap<String, ProviderStatus>,
+}
+
+/// The status of one provider.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct ProviderStatus {
+    /// `cold`, `ready`, `stale`, `expired` or `disabled`.
+    pub state: &'static str,
+    /// Why, in one sentence.
+    pub reason: String,
+    /// The string compared with `iss`.
+    pub issuer: String,
+    /// Further strings declared equal to it.
+    pub aliases: Vec<String>,
+    /// Accepted audiences; none: any.
+    pub audiences: Option<Vec<String>>,
+    /// Its keys, usable or not.
+    pub keys: Vec<KeyStatus>,
+    /// Where its keys come from.
+    pub sources: Vec<SourceStatus>,
+}
+
+/// One key.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct KeyStatus {
+    /// Its identifier.
+    pub kid: Option<String>,
+    /// Its type.
+    pub kty: Option<String>,
+    /// The one algorithm it names, if it names one.
+    pub alg: Option<String>,
+    /// What it is used for.
+    #[serde(rename = "use")]
+    pub purpose: Option<&'static str>,
+    /// Its thumbprint (RFC 7638, SHA-256). Shared secrets have none.
+    pub thumbprint: Option<String>,
+    /// Which source it came from.
+    pub origin: String,
+    /// How long ago its source last confirmed it, in seconds. Keys of memory and files have no age.
+    pub age_seconds: Option<u64>,
+    /// Whether it verifies tokens.
+    pub usable: bool,
+    /// Why not, or what is odd about it.
+    pub why: Option<String>,
+}
+
+/// One source of keys.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct SourceStatus {
+    /// `inline`, `in_process`, `file`, `jwks_url` or `discovery`.
+    pub kind: &'static str,
+    /// Where it is: an address or a path.
+    pub url: Option<String>,
+    /// The state that a provider with this source alone would have.
+    pub state: &'static str,
+    /// When it was last asked.
+    pub last_attempt: Option<String>,
+    /// When it last gave keys.
+    pub last_success: Option<String>,
+    /// When it will be asked next.
+    pub next_attempt: Option<String>,
+    /// What went wrong with the latest attempt, or on its way.
+    pub last_error: Option<SourceErrorStatus>,
+    /// How often an in-process source had no answer.
+    pub errors: u64,
+}
+
+/// What went wrong with a source.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct SourceErrorStatus {
+    /// One stable word.
+    pub code: &'static str,
+    /// How far the attempt got.
+    pub stage: &'static str,
+    /// One plain sentence.
+    pub detail: String,
+}
+
+impl Status {
+    pub(crate) fn of<'a>(providers: impl Iterator<Item = &'a Provider> + Clone) -> Self {
+        let enabled = |p: &&Provider| !matches!(p.state(), ProviderState::Disabled(_));
+        let able = providers.clone().any(|p| p.state().can_verify());
+        let ready = providers.clone().filter(enabled).all(|p| p.state() == ProviderState::Ready);
+        let state = match (able, ready) {
+            (false, _) => ProviderState::Cold,
+            (true, true) => ProviderState::Ready,
+            (true, false) => ProviderState::Stale,
+        };
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            state: state.as_str(),
+            providers: providers
+                .map(|p| (p.config().name.clone(), ProviderStatus::of(p)))
+                .collect(),
+        }
+    }
+
+    /// Whether at least one provider can verify.
+    #[must_use]
+    pub fn can_verify(&self) -> bool {
+        self.providers.values().any(ProviderStatus::can_verify)
+    }
+}
+
+impl ProviderStatus {
+    pub(crate) fn of(provider: &Provider) -> Self {
+        let policy = &provider.config().policy;
+        Self {
+            state: provider.state().as_str(),
+            reason: provider_reason(provider),
+            issuer: policy.issuer.clone(),
+            aliases: policy.aliases.clone(),
+            audiences: match &policy.audiences {
+                keystead_core::Audiences::OneOf(accepted) => Some(accepted.clone()),
+                _ => None,
+            },
+            keys: keys(provider),
+            sources: provider.slots().iter().map(|slot| source(provider, slot)).collect(),
+        }
+    }
+
+    /// Whether its tokens can be verified now.
+    #[must_use]
+    pub fn can_verify(&self) -> bool {
+        matches!(self.state, "ready" | "stale")
+    }
+}
+
+/// Why a provider is in its state, in one sentence.
+pub(crate) fn provider_reason(provider: &Provider) -> String {
+    use keystead_core::Provider as _;
+    if let Some(disabled) = provider.disabled() {
+        return format!("{}: {}", disabled.why, disabled.reason);
+    }
+    let failures: Vec<_> = provider
+        .slots()
+        .iter()
+        .filter_map(|slot| {
+            slot.cell().last_error.as_ref().map(|e| format!("{}: {}", slot.origin, e.detail))
+        })
+        .collect();
+    let unanswered = provider.slots().iter().filter(|slot| {
+        let cell = slot.cell();
+        slot.is_asked() && cell.last_success.is_none() && cell.last_error.is_none()
+    });
+    let waiting: Vec<_> =
+        unanswered.map(|slot| format!("{}: no answer yet", slot.origin)).collect();
+    let held = provider.keys().keys().len();
+    let what = match provider.state() {
+        ProviderState::Cold => "no usable key is held".to_owned(),
+        ProviderState::Expired => format!("{} held, past max_stale", count(held)),
+        _ => format!("{} held", count(held)),
+    };
+    let why = [failures, waiting].concat();
+    if why.is_empty() { what } else { format!("{what}; {}", why.join("; ")) }
+}
+
+fn count(keys: usize) -> String {
+    if keys == 1 { "1 key is".to_owned() } else { format!("{keys} keys are") }
+}
+
+fn keys(provider: &Provider) -> Vec<KeyStatus> {
+    use keystead_core::Provider as _;
+    let live = provider.keys();
+    let now = provider.clock().monotonic();
+    let origin = |source: usize| live.origin(source).to_string();
+    let age = |source: usize| {
+        live.sources().get(source).and_then(|s| s.facts.age(now)).map(|age| age.as_secs())
+    };
+    let usable = live.keys().iter().map(|key| {
+        let jwk = key.jwk();
+        let expired = !live.serves(key.source(), now);
+        KeyStatus {
+            kid: jwk.kid().map(ToOwned::to_owned),
+            kty: Some(jwk.kty().to_owned()),
+            alg: jwk.algorithm().map(|algorithm| algorithm.name().to_owned()),
+            purpose: Some("sig"),
+            thumbprint: thumbprint(jwk),
+            origin: origin(key.source()),
+            age_seconds: age(key.source()),
+            usable: !expired,
+            why: if expired { Some("it is past max_stale".to_owned()) } else { remark(jwk) },
+        }
+    });
+    let unusable = live.skipped().iter().map(|(source, key)| KeyStatus {
+        kid: key.kid.as_deref().map(keystead_core::text::escaped),
+        kty: key.kty.as_deref().map(keystead_core::text::escaped),
+        alg: None,
+        purpose: None,
+        thumbprint: None,
+        origin: origin(*source),
+        age_seconds: age(*source),
+        usable: false,
+        why: Some(key.why.to_string()),
+    });
+    usable.chain(unusable).collect()
+}
+
+fn remark(jwk: &Jwk) -> Option<String> {
+    let private = jwk.private_part_seen() && !matches!(jwk.material(), Material::Oct { .. });
+    private.then(|| "its private part stands beside it; only the public part is used".to_owned())
+}
+
+fn source(provider: &Provider, slot: &Slot) -> SourceStatus {
+    let clock = provider.clock();
+    let now = clock.monotonic();
+    let cell = slot.cell();
+    let facts: SourceFacts = cell.lifecycle.facts();
+    // A planned moment is monotonic; it is shown on the wall clock as it stands now.
+    let planned = facts.next_attempt.filter(|_| slot.is_asked());
+    let next = planned.map(|at| clock.wall().saturating_add(at.saturating_sub(now)));
+    let location = slot.origin.split_once(' ').map(|(_, at)| at.to_owned());
+    SourceStatus {
+        kind: slot.kind.as_str(),
+        url: location.filter(|_| slot.is_asked()),
+        state: match facts.kind {
+            SourceKind::Memory => ProviderState::Ready.as_str(),
+            _ => facts.state(now).as_str(),
+        },
+        last_attempt: cell.last_attempt.map(timestamp),
+        last_success: cell.last_success.map(timestamp),
+        next_attempt: next.map(timestamp),
+        last_error: cell.last_error.as_ref().map(|failure| SourceErrorStatus {
+            code: failure.code,
+            stage: failure.stage,
+            detail: failure.detail.clone(),
+        }),
+        errors: slot.errors.load(std::sync::atomic::Ordering::Relaxed),
+    }
+}
+
+/// A wall time in RFC 3339, in UTC, to the second.
+#[must_use]
+pub fn timestamp(wall: Duration) -> String {
+    let longest = Duration::from_secs(253_402_300_799); // the last second of the year 9999
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + wall.min(longest)).to_string()
+}

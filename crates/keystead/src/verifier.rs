@@ -1,0 +1,484 @@
+//! The public face: from a presented token to a verdict, and the thread that keeps keys fresh.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use keystead_core::{
+    Diagnostics, Directory, Issuers, Provider as _, Question, Rejection, Requirements, TokenLimits,
+};
+use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, ProviderConfig};
+use crate::http::{Fetch, HyperFetch};
+use crate::provider::Provider;
+use crate::refresh::{self, Shared};
+use crate::report;
+use crate::status::{ProviderStatus, Status};
+
+/// How long [`Verifier::start`] waits for key files before it leaves them to the background.
+const FILES_WAIT: Duration = Duration::from_secs(1);
+
+/// Verifies tokens of many providers.
+///
+/// Cheap to clone; all clones are one verifier. Verification is synchronous and does no I/O: it
+/// reads the keys in memory. [`Verifier::start`] keeps those keys fresh, on a thread of its own.
+///
+/// An in-process key behind an issuer that does not resolve:
+///
+/// ```
+/// use std::sync::Arc;
+/// use keystead::{Config, ProviderConfig, Verifier, core::KeySet};
+/// # use keystead::core::Provenance;
+/// # let jwks = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+/// let keys = Arc::new(KeySet::parse(jwks, Provenance::Operator, 16)?);
+/// let verifier = Verifier::builder()
+///     .provider(
+///         ProviderConfig::new("local", "https://tunnel.invalid")
+///             .audiences(["my-service"])
+///             .key_source(Arc::new(keys))
+///             .discover(),
+///     )
+///     .build();
+/// match verifier.verify("eyJ...") {
+///     Ok(token) => println!("subject {:?}", token.claims().subject()),
+///     Err(refused) => println!("{}: {refused}", refused.code()),
+/// }
+/// # assert_eq!(verifier.verify("eyJ...").unwrap_err().code().as_str(), "token.segments");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Verifier(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    table: ArcSwap<Table>,
+    clock: Arc<dyn Clock>,
+    shared: Arc<Shared>,
+    /// Rung when the table was changed.
+    applied: Notify,
+    /// One `apply` at a time.
+    applying: Mutex<()>,
+    /// How many are driving the refresh.
+    driving: AtomicUsize,
+}
+
+/// The providers: changes only with the configuration.
+#[derive(Debug, Default)]
+struct Table {
+    issuers: Arc<Issuers>,
+    providers: Vec<Arc<Provider>>,
+    limits: TokenLimits,
+}
+
+impl Directory for Table {
+    type Provider = Provider;
+
+    fn issuers(&self) -> &Arc<Issuers> {
+        &self.issuers
+    }
+
+    fn provider(&self, index: usize) -> Option<&Provider> {
+        self.providers.get(index).map(|provider| &**provider)
+    }
+}
+
+impl Verifier {
+    /// A verifier with providers written in code. Building one does no I/O.
+    pub fn builder() -> VerifierBuilder {
+        VerifierBuilder::default()
+    }
+
+    /// A verifier with the providers of a configuration. Does no I/O.
+    #[must_use]
+    pub fn from_config(config: Config) -> Self {
+        VerifierBuilder::default().build_with(config)
+    }
+
+    /// Takes over another configuration: providers that are the same in both keep their keys and
+    /// schedule, the others come and go. The requests that are being judged meanwhile see one or
+    /// the other, never a mixture.
+    pub fn apply(&self, config: Config) {
+        let _one_at_a_time = self.0.applying.lock().unwrap_or_else(PoisonError::into_inner);
+        let limits = TokenLimits::with_token(config.server.limits.token);
+        let old = self.0.table.load();
+        let providers: Vec<_> = config
+            .providers
+            .into_iter()
+            .map(|config| {
+                let same = old.providers.iter().find(|provider| *provider.config() == config);
+                same.cloned()
+                    .unwrap_or_else(|| Arc::new(Provider::new(config, Arc::clone(&self.0.clock))))
+            })
+            .collect();
+        let mut issuers = Issuers::new();
+        // A disabled provider answers for its issuer only where no other one does.
+        for enabled in [true, false] {
+            for (index, provider) in providers.iter().enumerate() {
+                if provider.config().is_enabled() == enabled {
+                    let (name, policy) = (provider.name(), provider.policy());
+                    issuers.add(index, name, &policy.issuer, &policy.aliases);
+                }
+            }
+        }
+        self.0.table.store(Arc::new(Table { issuers: Arc::new(issuers), providers, limits }));
+        self.0.applied.notify_one();
+    }
+
+    /// Verifies a token now, by the policy of its provider.
+    ///
+    /// # Errors
+    /// The first reason to refuse it.
+    pub fn verify(&self, token: &str) -> Result<VerifiedToken, Rejection> {
+        self.verify_with(token, &Requirements::default())
+    }
+
+    /// Verifies a token now, with what this call asks for in place of the provider's policy.
+    ///
+    /// # Errors
+    /// The first reason to refuse it.
+    pub fn verify_with(
+        &self,
+        token: &str,
+        requirements: &Requirements,
+    ) -> Result<VerifiedToken, Rejection> {
+        self.verify_at(token, self.0.clock.wall(), requirements)
+    }
+
+    /// Verifies a token at another time (since the Unix epoch) than now.
+    ///
+    /// # Errors
+    /// The first reason to refuse it.
+    pub fn verify_at(
+        &self,
+        token: &str,
+        now: Duration,
+        requirements: &Requirements,
+    ) -> Result<VerifiedToken, Rejection> {
+        let table = self.0.table.load();
+        let question = Question { text: token, now, limits: table.limits, requirements };
+        keystead_core::verify(question, &**table).map(VerifiedToken)
+    }
+
+    /// Every check of a token, whatever the first one found. The verdict is that of
+    /// [`Verifier::verify`].
+    #[must_use]
+    pub fn explain(&self, token: &str) -> Diagnostics {
+        self.explain_at(token, self.0.clock.wall(), &Requirements::default())
+    }
+
+    /// Every check of a token, at another time (since the Unix epoch) than now and with what this
+    /// call asks for.
+    #[must_use]
+    pub fn explain_at(
+        &self,
+        token: &str,
+        now: Duration,
+        requirements: &Requirements,
+    ) -> Diagnostics {
+        let table = self.0.table.load();
+        let question = Question { text: token, now, limits: table.limits, requirements };
+        keystead_core::explain(question, &**table)
+    }
+
+    /// What is known of every provider.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status::of(self.0.table.load().providers.iter().map(|provider| &**provider))
+    }
+
+    /// Whether at least one provider can verify: cheaper than [`Verifier::status`].
+    #[must_use]
+    pub fn can_verify(&self) -> bool {
+        self.0.table.load().providers.iter().any(|provider| provider.state().can_verify())
+    }
+
+    /// Asks every source of a provider now, its discovery document too, and waits for the answers.
+    ///
+    /// The attempts are those of the refresh, which must have been started; dropping this future
+    /// does not end them.
+    ///
+    /// # Errors
+    /// When there is no such provider, when nobody drives the refresh, or when an attempt failed.
+    pub async fn refresh(&self, provider: &str) -> Result<ProviderStatus, RefreshError> {
+        let table = self.0.table.load_full();
+        let found = table.providers.iter().find(|known| known.config().name == provider);
+        let found = found.ok_or_else(|| RefreshError::UnknownProvider(provider.to_owned()))?;
+        if self.0.driving.load(Ordering::Acquire) == 0 {
+            return Err(RefreshError::NotStarted);
+        }
+        let mut waiting = Vec::new();
+        for slot in found.slots().iter().filter(|slot| slot.is_asked()) {
+            let mut finished = slot.finished();
+            let before = *finished.borrow_and_update();
+            slot.request();
+            waiting.push((slot, finished, before));
+        }
+        let mut failed = false;
+        for (slot, mut finished, before) in waiting {
+            // The sender lives in the slot, which `table` keeps.
+            let _gone = finished.wait_for(|count| *count > before).await;
+            failed |= slot.cell().last_error.is_some();
+        }
+        let status = ProviderStatus::of(found);
+        if failed { Err(RefreshError::Failed(Box::new(status))) } else { Ok(status) }
+    }
+
+    /// Reads the key files once, on this thread, and touches no network.
+    ///
+    /// For programs that run once and offline; [`Verifier::start`] does this and goes on doing it.
+    pub fn load(&self) {
+        for provider in &self.0.table.load_full().providers {
+            for slot in provider.slots() {
+                refresh::read_now(provider, slot);
+            }
+        }
+    }
+
+    /// Starts to keep keys fresh, on a thread of its own.
+    ///
+    /// Waits for the key files, for at most 1 s; the network is left to the background. Never
+    /// fails because of a provider: what cannot be had is retried for ever, and
+    /// [`Verifier::status`] says so.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread or no runtime.
+    pub fn start(&self) -> std::io::Result<RefreshHandle> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let stop = Arc::new(Notify::new());
+        let (files_read, when_files_read) = mpsc::sync_channel(1);
+        let spawner = runtime.handle().clone();
+        let (verifier, stopped) = (self.clone(), Arc::clone(&stop));
+        let thread =
+            std::thread::Builder::new().name("keystead-refresh".into()).spawn(move || {
+                runtime.block_on(async {
+                    let files = refresh::first_attempts(verifier.providers(), true);
+                    tokio::spawn(async move {
+                        files.await;
+                        // Nobody waits any more if it took too long.
+                        let _late = files_read.try_send(());
+                    });
+                    tokio::select! {
+                        () = verifier.drive() => {}
+                        () = stopped.notified() => {}
+                    }
+                });
+                // A name lookup cannot be cancelled, and must not be waited for.
+                runtime.shutdown_background();
+            })?;
+        let _slow_files_go_on_in_the_background = when_files_read.recv_timeout(FILES_WAIT);
+        Ok(RefreshHandle { verifier: self.clone(), stop, thread: Some(thread), spawner })
+    }
+
+    /// Keeps keys fresh on the runtime of the caller, for as long as it is polled: what
+    /// [`Verifier::start`] runs on its thread.
+    ///
+    /// For hosts that want no thread of ours, and for tests with paused time. The runtime needs
+    /// tokio's I/O and time.
+    pub async fn drive(&self) {
+        self.0.driving.fetch_add(1, Ordering::AcqRel);
+        let _driving = Driving(&self.0.driving);
+        let mut running = HashMap::new();
+        loop {
+            let providers = self.providers();
+            running.retain(|known, _| providers.iter().any(|p| Arc::as_ptr(p) as usize == *known));
+            for provider in &providers {
+                running.entry(Arc::as_ptr(provider) as usize).or_insert_with(|| {
+                    report::start(provider);
+                    refresh::spawn(provider, &self.0.shared)
+                });
+            }
+            self.0.applied.notified().await;
+        }
+    }
+
+    fn providers(&self) -> Vec<Arc<Provider>> {
+        self.0.table.load().providers.clone()
+    }
+}
+
+/// Counts a driver for as long as it is polled.
+struct Driving<'a>(&'a AtomicUsize);
+
+impl Drop for Driving<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The running refresh. Dropping it ends the refresh; keys in memory stay and go on ageing.
+#[must_use = "the refresh ends when its handle is dropped"]
+pub struct RefreshHandle {
+    verifier: Verifier,
+    stop: Arc<Notify>,
+    thread: Option<std::thread::JoinHandle<()>>,
+    spawner: tokio::runtime::Handle,
+}
+
+impl RefreshHandle {
+    /// Waits until every source has been asked once, or until the time is up; whether the former.
+    ///
+    /// For programs that run once. A server has no reason to wait.
+    #[must_use]
+    pub fn wait_first_attempts(&self, at_most: Duration) -> bool {
+        let (done, when_done) = mpsc::sync_channel(1);
+        let attempts = refresh::first_attempts(self.verifier.providers(), false);
+        let task = self.spawner.spawn(async move {
+            attempts.await;
+            // Nobody waits any more if it took too long.
+            let _late = done.try_send(());
+        });
+        let in_time = when_done.recv_timeout(at_most).is_ok();
+        task.abort();
+        in_time
+    }
+
+    /// Ends the refresh and waits for its thread, which takes no time: attempts are abandoned.
+    pub fn stop(mut self) {
+        self.stop.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // A refresh thread that panicked has nothing more to say here.
+            let _panicked = thread.join();
+        }
+    }
+}
+
+impl Drop for RefreshHandle {
+    fn drop(&mut self) {
+        self.stop.notify_one();
+    }
+}
+
+impl fmt::Debug for RefreshHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RefreshHandle").finish_non_exhaustive()
+    }
+}
+
+/// Why [`Verifier::refresh`] has no good news.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum RefreshError {
+    /// No provider has this name.
+    UnknownProvider(String),
+    /// Nobody drives the refresh: [`Verifier::start`] was not called, or its handle was dropped.
+    NotStarted,
+    /// An attempt failed; the status says which and why.
+    Failed(Box<ProviderStatus>),
+}
+
+impl fmt::Display for RefreshError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownProvider(name) => {
+                write!(f, "no provider is called {}", keystead_core::text::quoted(name))
+            }
+            Self::NotStarted => f.write_str("the refresh is not running"),
+            Self::Failed(status) => f.write_str(&status.reason),
+        }
+    }
+}
+
+impl std::error::Error for RefreshError {}
+
+/// Builds a [`Verifier`] in code.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct VerifierBuilder {
+    providers: Vec<ProviderConfig>,
+    token_limit: Option<usize>,
+    clock: Option<Arc<dyn Clock>>,
+    fetch: Option<Arc<dyn Fetch>>,
+}
+
+impl VerifierBuilder {
+    /// Adds a provider. A mistake in it disables that provider alone; the status says why.
+    pub fn provider(mut self, provider: ProviderConfig) -> Self {
+        self.providers.push(provider);
+        self
+    }
+
+    /// Accepts tokens of at most this many bytes. Default: 16 KiB.
+    pub const fn token_limit(mut self, bytes: usize) -> Self {
+        self.token_limit = Some(bytes);
+        self
+    }
+
+    /// Reads these clocks instead of the system's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Fetches through this instead of [`HyperFetch`].
+    pub fn fetch(mut self, fetch: Arc<dyn Fetch>) -> Self {
+        self.fetch = Some(fetch);
+        self
+    }
+
+    /// The verifier. Does no I/O at all, and cannot fail.
+    #[must_use]
+    pub fn build(self) -> Verifier {
+        let mut config = Config::of(self.providers.iter().cloned());
+        if let Some(limit) = self.token_limit {
+            config.server.limits.token = limit;
+        }
+        self.build_with(config)
+    }
+
+    fn build_with(self, config: Config) -> Verifier {
+        let fetch = self.fetch.unwrap_or_else(|| Arc::new(HyperFetch::new()));
+        let verifier = Verifier(Arc::new(Inner {
+            table: ArcSwap::default(),
+            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock::new())),
+            shared: Arc::new(Shared::new(fetch)),
+            applied: Notify::new(),
+            applying: Mutex::new(()),
+            driving: AtomicUsize::new(0),
+        }));
+        verifier.apply(config);
+        verifier
+    }
+}
+
+/// A token whose signature and claims have been verified.
+///
+/// Only a verifier makes one, so that holding one proves that every check passed. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct VerifiedToken(keystead_core::VerifiedToken);
+
+impl VerifiedToken {
+    /// The claims set as a type of the caller's.
+    ///
+    /// # Errors
+    /// When the claims do not fit that type.
+    pub fn claims_as<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
+        serde_json::from_str(self.0.claims().text()).map_err(|e| ClaimsError(e.to_string()))
+    }
+}
+
+impl Deref for VerifiedToken {
+    type Target = keystead_core::VerifiedToken;
+
+    fn deref(&self) -> &keystead_core::VerifiedToken {
+        &self.0
+    }
+}
+
+/// Why claims do not fit a type.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClaimsError(String);
+
+impl fmt::Display for ClaimsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the claims do not fit the type: {}", self.0)
+    }
+}
+
+impl std::error::Error for ClaimsError {}
