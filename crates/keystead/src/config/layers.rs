@@ -53,16 +53,17 @@ enum Target {
 }
 
 impl Layered {
-    /// Lays a file's tree at the bottom.
-    pub(super) fn file(&mut self, root: &Node, findings: &mut Findings) {
+    /// Lays a file's tree at the bottom. False: it is no map, so that nobody knows what it says.
+    pub(super) fn file(&mut self, root: &Node, findings: &mut Findings) -> bool {
         let entries = match &root.kind {
-            Kind::Null => return,
+            Kind::Null => return true,
             Kind::Map(entries) => entries,
             _ => {
                 let wrong = Wrong::new(format!("expected a map, found {}", root.kind_name()))
                     .hint("write settings such as \"providers:\" at the top");
                 let problem = wrong.at(String::new(), root.origin.clone(), Scope::Fatal);
-                return findings.problems.push(problem);
+                findings.problems.push(problem);
+                return false;
             }
         };
         let problems = &mut findings.problems;
@@ -82,6 +83,7 @@ impl Layered {
                 }
             }
         }
+        true
     }
 
     fn file_providers(&mut self, entries: &[Entry]) {
@@ -319,32 +321,33 @@ fn ignored(name: &str, lower: &str, origin: Origin) -> Notice {
 }
 
 fn unknown_path(segments: &[&str], written: &dyn Fn(&str) -> String) -> Wrong {
-    let (prefix, last, place) = match segments {
-        ["providers", name, setting] => (format!("providers.{name}."), *setting, Place::Provider),
-        [section, name] if place_of(section).is_some() => {
-            (format!("{section}."), *name, place_of(section).unwrap_or(Place::Top))
-        }
-        [first, rest @ ..] => {
-            let sections = SECTIONS.into_iter().filter(|_| !rest.is_empty());
-            let top = settings::of(Place::Top).map(|s| s.name);
-            let near = nearest(first, sections.chain(top)).filter(|near| near != first);
-            let wrong = Wrong::new("there is no such setting");
-            return match near {
-                Some(near) if SECTIONS.contains(&near) => {
-                    let path = std::iter::once(near).chain(rest.iter().copied());
-                    wrong.hint(did_you_mean(&written(&path.collect::<Vec<_>>().join("."))))
-                }
-                Some(near) => wrong.hint(did_you_mean(&written(near))),
-                None => wrong.hint("remove it; settings are listed in docs/config.md"),
-            };
-        }
-        [] => (String::new(), "", Place::Top),
-    };
     let wrong = Wrong::new("there is no such setting");
-    match nearest(last, settings::of(place).map(|s| s.name)) {
-        Some(near) => wrong.hint(did_you_mean(&written(&format!("{prefix}{near}")))),
-        None => wrong.hint("remove it; settings are listed in docs/config.md"),
-    }
+    let in_section = |section: &str, name: &str, place| {
+        let near = nearest(name, settings::of(place).map(|s| s.name))?;
+        Some(did_you_mean(&written(&format!("{section}.{near}"))))
+    };
+    let hint = match segments {
+        ["providers"] | ["providers", ""] | ["providers", "", _] => {
+            Some(format!("write {}", written("providers.NAME.issuer")))
+        }
+        ["providers", name] => {
+            Some(format!("write {}", written(&format!("providers.{name}.issuer"))))
+        }
+        ["providers", name, setting] => {
+            in_section(&format!("providers.{name}"), setting, Place::Provider)
+        }
+        [section, name] if place_of(section).is_some() => {
+            place_of(section).and_then(|place| in_section(section, name, place))
+        }
+        [name] => nearest(name, settings::of(Place::Top).map(|s| s.name))
+            .map(|near| did_you_mean(&written(near))),
+        [section, rest @ ..] => {
+            let near = nearest(section, SECTIONS).filter(|near| near != section);
+            near.map(|near| did_you_mean(&written(&format!("{near}.{}", rest.join(".")))))
+        }
+        [] => None,
+    };
+    wrong.hint(hint.unwrap_or_else(|| "remove it; settings are listed in docs/config.md".into()))
 }
 
 /// The entries of a map, each name once; further ones are mistakes.
