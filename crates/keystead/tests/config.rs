@@ -710,6 +710,15 @@ fn anchors_serve_several_providers() {
 }
 
 #[test]
+fn nothing_that_steers_a_terminal_is_printed() {
+    let env = [("KEYSTEAD_PROVIDERS__\u{1b}[31m__SCOPE", "\u{1b}"), ("KEYSTEAD_\u{1b}__X", "\n")];
+    let layers = with_env("\"a\\e[31m\": 1\nproviders: {\"p\\e\": {issuer: \"\\e\"}}", &env);
+    let printed: String = check(&layers).iter().map(ToString::to_string).collect();
+    assert!(printed.contains("variable KEYSTEAD_"), "{printed}");
+    assert!(!printed.contains('\u{1b}'), "{printed:?}");
+}
+
+#[test]
 fn a_provider_from_code_is_judged_like_one_from_a_file() {
     let config = Config::of([
         ProviderConfig::new("b", "https://b").audiences(["x"]),
@@ -785,6 +794,26 @@ providers:
         )
     }
 
+    fn secretive_toml() -> String {
+        let [password, pem, secret] = SECRETS;
+        format!(
+            "version = 1
+[providers.a]
+issuer = 'https://a'
+audiences = ['x']
+jwks_url = \"https://u:{password}@a/jwks\"
+keys = [
+  \"\"\"
+-----BEGIN PRIVATE KEY-----
+{pem}
+-----END PRIVATE KEY-----
+\"\"\",
+  {{kty = 'oct', k = '{secret}'}},
+]
+"
+        )
+    }
+
     fn holds_a_secret(text: &str) -> bool {
         SECRETS.iter().any(|secret| text.contains(secret))
     }
@@ -831,14 +860,14 @@ providers:
         fn no_secret_is_ever_printed(
             at in 0_usize..600,
             cut in 0_usize..12,
-            put in prop::sample::select(vec!["", "\n", "  ", "\"", ":", "- ", "[", "}", "'", "|"]),
+            put in prop::sample::select(vec!["", "\n", "  ", "\"", ":", "- ", "[", "}", "'", "|", "="]),
+            name in prop::sample::select(vec!["x.yaml", "x.toml"]),
         ) {
-            let text = secretive();
-            let end = (at + cut).min(text.len());
-            let at = at.min(end);
-            prop_assume!(text.is_char_boundary(at) && text.is_char_boundary(end));
-            let broken = format!("{}{put}{}", &text[..at], &text[end..]);
-            let printed = printed(&yaml(&broken));
+            let text = if name == "x.toml" { secretive_toml() } else { secretive() };
+            let start: String = text.chars().take(at).collect();
+            let rest: String = text.chars().skip(at + cut).collect();
+            let broken = format!("{start}{put}{rest}");
+            let printed = printed(&file(name, &broken));
             prop_assert!(!holds_a_secret(&printed), "{broken}\n=>\n{printed}");
         }
 

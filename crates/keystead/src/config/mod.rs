@@ -33,7 +33,8 @@ mod read;
 mod reference;
 mod server;
 mod settings;
-mod settle;
+pub(crate) mod settle;
+mod unknown;
 mod value;
 
 use std::path::PathBuf;

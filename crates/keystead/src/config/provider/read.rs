@@ -79,7 +79,7 @@ fn issuer(node: &Node) -> Result<String, Wrong> {
 
 /// `any` alone, or a list in which it must not stand: it would silently undo the others.
 fn read_audiences(reader: &mut Reader<'_>) -> Option<Audiences> {
-    let is_any = |node: &Node| matches!(&node.kind, Kind::Text(text) if text == "any");
+    let is_any = |node: &Node| matches!(&node.kind, Kind::Text(text) if text.trim() == "any");
     let single = reader.own.node("audiences").is_some_and(is_any);
     let audiences = reader.read_each("audiences", |node| {
         let audience = text(node)?;
