@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use keystead_core::text::escaped;
 
-use super::error::{Findings, Notice, NoticeLevel, Origin, Problem, Scope, Wrong};
+use super::error::{Findings, Origin, Problem, Scope, Wrong};
 use super::raw::{Entry, Kind, Node};
-use super::settings::{self, Place, SECTIONS, Setting, nearest};
-use super::value::{did_you_mean, shown_name};
+use super::settings::{self, Place, SECTIONS, Setting};
+use super::unknown::{ignored, place_of, unknown_name, unknown_path};
+use super::value::shown_name;
 
 /// What variables of ours begin with.
-const PREFIX: &str = "KEYSTEAD_";
+pub(super) const PREFIX: &str = "KEYSTEAD_";
 
 /// The settings written in one map, by name.
 #[derive(Debug, Default)]
@@ -53,16 +54,17 @@ enum Target {
 }
 
 impl Layered {
-    /// Lays a file's tree at the bottom.
-    pub(super) fn file(&mut self, root: &Node, findings: &mut Findings) {
+    /// Lays a file's tree at the bottom. False: it is no map, so that nobody knows what it says.
+    pub(super) fn file(&mut self, root: &Node, findings: &mut Findings) -> bool {
         let entries = match &root.kind {
-            Kind::Null => return,
+            Kind::Null => return true,
             Kind::Map(entries) => entries,
             _ => {
                 let wrong = Wrong::new(format!("expected a map, found {}", root.kind_name()))
                     .hint("write settings such as \"providers:\" at the top");
                 let problem = wrong.at(String::new(), root.origin.clone(), Scope::Fatal);
-                return findings.problems.push(problem);
+                findings.problems.push(problem);
+                return false;
             }
         };
         let problems = &mut findings.problems;
@@ -82,6 +84,7 @@ impl Layered {
                 }
             }
         }
+        true
     }
 
     fn file_providers(&mut self, entries: &[Entry]) {
@@ -125,7 +128,7 @@ impl Layered {
             if let Some(other) = seen.insert(path, name).filter(|other| other != name) {
                 let wrong = Wrong::new(format!("it names the same setting as {}", escaped(other)))
                     .hint("remove one of the two variables");
-                let wrong = wrong.at(segments.join("."), origin, Scope::Fatal);
+                let wrong = wrong.at(escaped(&segments.join(".")), origin, Scope::Fatal);
                 self.report(&segments, wrong, findings);
                 continue;
             }
@@ -179,7 +182,10 @@ impl Layered {
             Ok(node) => {
                 section.0.insert(setting.name, node);
             }
-            Err(wrong) => self.report(segments, wrong.at(path, origin, Scope::Fatal), findings),
+            Err(wrong) => {
+                let problem = wrong.at(escaped(&path), origin, Scope::Fatal);
+                self.report(segments, problem, findings);
+            }
         }
     }
 
@@ -201,8 +207,10 @@ impl Layered {
 
     fn target(&self, segments: &[&str], origin: &Origin) -> Result<Target, Wrong> {
         let written = |path: &str| match origin {
-            Origin::Variable(_) => format!("{PREFIX}{}", path.to_uppercase().replace('.', "__")),
-            _ => path.to_owned(),
+            Origin::Variable(_) => {
+                escaped(&format!("{PREFIX}{}", path.to_uppercase().replace('.', "__")))
+            }
+            _ => escaped(path),
         };
         match segments {
             [name] => {
@@ -291,60 +299,13 @@ fn fold(name: &str) -> String {
 
 /// The path of a provider, safe to print.
 pub(super) fn provider_path(name: &str) -> String {
-    format!("providers.{}", escaped(name))
-}
-
-fn place_of(section: &str) -> Option<Place> {
-    match section {
-        "log" => Some(Place::Log),
-        "limits" => Some(Place::Limits),
-        "defaults" => Some(Place::Tuning),
-        _ => None,
-    }
+    joined("providers", name)
 }
 
 /// `version` belongs to the file's format, and images set `KEYSTEAD_VERSION` to their own.
 fn is_setting_variable(name: &str) -> bool {
     let is_setting = settings::find(Place::Top, name).is_some() && name != "version";
     is_setting || SECTIONS.contains(&name)
-}
-
-fn ignored(name: &str, lower: &str, origin: Origin) -> Notice {
-    let names = settings::of(Place::Top).map(|s| s.name).filter(|name| *name != "version");
-    let near = nearest(lower, names)
-        .map(|name| format!("; {}", did_you_mean(&format!("{PREFIX}{}", name.to_uppercase()))))
-        .unwrap_or_default();
-    let text = format!("{} names no setting and is ignored{near}", escaped(name));
-    Notice { level: NoticeLevel::Debug, path: String::new(), origin, text }
-}
-
-fn unknown_path(segments: &[&str], written: &dyn Fn(&str) -> String) -> Wrong {
-    let (prefix, last, place) = match segments {
-        ["providers", name, setting] => (format!("providers.{name}."), *setting, Place::Provider),
-        [section, name] if place_of(section).is_some() => {
-            (format!("{section}."), *name, place_of(section).unwrap_or(Place::Top))
-        }
-        [first, rest @ ..] => {
-            let sections = SECTIONS.into_iter().filter(|_| !rest.is_empty());
-            let top = settings::of(Place::Top).map(|s| s.name);
-            let near = nearest(first, sections.chain(top)).filter(|near| near != first);
-            let wrong = Wrong::new("there is no such setting");
-            return match near {
-                Some(near) if SECTIONS.contains(&near) => {
-                    let path = std::iter::once(near).chain(rest.iter().copied());
-                    wrong.hint(did_you_mean(&written(&path.collect::<Vec<_>>().join("."))))
-                }
-                Some(near) => wrong.hint(did_you_mean(&written(near))),
-                None => wrong.hint("remove it; settings are listed in docs/config.md"),
-            };
-        }
-        [] => (String::new(), "", Place::Top),
-    };
-    let wrong = Wrong::new("there is no such setting");
-    match nearest(last, settings::of(place).map(|s| s.name)) {
-        Some(near) => wrong.hint(did_you_mean(&written(&format!("{prefix}{near}")))),
-        None => wrong.hint("remove it; settings are listed in docs/config.md"),
-    }
 }
 
 /// The entries of a map, each name once; further ones are mistakes.
@@ -407,23 +368,6 @@ fn insert(
     let wrong = unknown_name(place, &entry.name);
     let path = joined(prefix, &entry.name);
     problems.push(wrong.at(path, entry.origin.clone(), scope.clone()));
-}
-
-fn unknown_name(place: Place, name: &str) -> Wrong {
-    let wrong = Wrong::new(format!("there is no setting {} here", shown_name(name)));
-    let sections = SECTIONS.into_iter().filter(|_| place == Place::Top);
-    if let Some(near) = nearest(name, settings::of(place).map(|s| s.name).chain(sections)) {
-        return wrong.hint(did_you_mean(near));
-    }
-    let elsewhere = settings::SETTINGS.iter().find(|setting| setting.name == name);
-    wrong.hint(match elsewhere.map(|setting| setting.place) {
-        Some(Place::Top) => format!("{name} stands at the top"),
-        Some(Place::Log) => format!("{name} stands in log"),
-        Some(Place::Limits) => format!("{name} stands in limits"),
-        Some(Place::Provider) => format!("{name} stands in a provider, in providers.NAME"),
-        Some(Place::Tuning) => format!("{name} stands in a provider, or in defaults for all"),
-        None => "remove it; settings are listed in docs/config.md".to_owned(),
-    })
 }
 
 fn joined(prefix: &str, name: &str) -> String {

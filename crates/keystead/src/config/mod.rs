@@ -33,7 +33,8 @@ mod read;
 mod reference;
 mod server;
 mod settings;
-mod settle;
+pub(crate) mod settle;
+mod unknown;
 mod value;
 
 use std::path::PathBuf;
@@ -131,16 +132,14 @@ impl Config {
     fn assemble(layers: &Layers) -> Self {
         let mut findings = Findings::default();
         let mut layered = Layered::default();
-        let mut unreadable = false;
-        if let Some(file) = &layers.file {
-            match file.tree() {
-                Ok(root) => layered.file(&root, &mut findings),
-                Err(mut problems) => {
-                    unreadable = true;
-                    findings.problems.append(&mut problems);
-                }
+        let readable = match layers.file.as_ref().map(ConfigFile::tree) {
+            None => true,
+            Some(Ok(root)) => layered.file(&root, &mut findings),
+            Some(Err(mut problems)) => {
+                findings.problems.append(&mut problems);
+                false
             }
-        }
+        };
         layered.variables(&layers.env, &mut findings);
         layered.flags(&layers.flags, &mut findings);
         layered.find_clashes();
@@ -152,7 +151,7 @@ impl Config {
             .map(|(name, written)| provider::read(name, written, &layered, &mut findings))
             .collect();
         // A file that cannot be read may name some.
-        if providers.is_empty() && !unreadable {
+        if providers.is_empty() && readable {
             findings.problems.push(no_provider(layers));
         }
         Self::settled(server, providers, findings)

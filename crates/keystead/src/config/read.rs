@@ -4,7 +4,7 @@ use super::error::{Findings, Notice, NoticeLevel, Origin, Scope, Shown, Wrong};
 use super::layers::Section;
 use super::raw::{Kind, Node};
 use super::settings::{self, Place, Shape};
-use super::value::{listed, shown};
+use super::value::{listed, shown, shown_url};
 
 /// A reader of one section.
 pub(super) struct Reader<'a> {
@@ -111,9 +111,7 @@ fn node_shown(node: &Node, shape: Shape) -> String {
     match (&node.kind, shape) {
         (_, Shape::Keys) => "key text".to_owned(),
         (Kind::Null, _) => String::new(),
-        (Kind::Text(text), Shape::Url | Shape::Urls) if text.contains('@') => {
-            "a URL with a user name or password".to_owned()
-        }
+        (Kind::Text(text), Shape::Url | Shape::Urls) => shown_url(text),
         (Kind::Text(text), _) => shown(text),
         (Kind::List(items), _) => {
             format!("[{}]", listed(items.iter().map(|item| node_shown(item, shape))))

@@ -108,7 +108,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting(Provider, "discovery_url", Url, "URL", "", "The provider metadata document, where it is not at the issuer."),
     setting(Tuning, "discovery", Text, "`auto`, `issuer` or `off`", "auto", "`auto`: from the issuer when no place of keys is written. `issuer`: from the issuer too. `off`: never."),
     setting(Tuning, "endpoint_origin", Text, "`document` or `discovery`", "document", "`discovery`: scheme, host and port of the advertised `jwks_uri` are replaced by those the document was fetched from."),
-    setting(Tuning, "refresh_interval", Text, "duration from 1s", "5m", "How often network sources are asked."),
+    setting(Tuning, "refresh_interval", Text, "duration from 1s to 168h", "5m", "How often network sources are asked."),
     setting(Tuning, "max_stale", Text, "duration or `forever`", "24h", "How long keys are used after the last successful fetch."),
     setting(Tuning, "connect_timeout", Text, "duration from 1ms to 1m", "2s", "How long name lookup, TCP and TLS may take."),
     setting(Tuning, "timeout", Text, "duration from 1ms to 1m", "5s", "How long one fetch may take."),

@@ -123,7 +123,7 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Wrong> {
 pub(super) fn duration_text(duration: Duration) -> String {
     let (seconds, millis) = (duration.as_secs(), duration.subsec_millis());
     match (seconds, millis) {
-        (seconds, 1..) => format!("{}ms", seconds.saturating_mul(1000) + u64::from(millis)),
+        (seconds, 1..) => format!("{}ms", u128::from(seconds) * 1000 + u128::from(millis)),
         (0, _) => "0s".to_owned(),
         (seconds, _) if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
         (seconds, _) if seconds % 60 == 0 => format!("{}m", seconds / 60),
@@ -133,19 +133,40 @@ pub(super) fn duration_text(duration: Duration) -> String {
 
 /// A written text as it may be shown: quoted and escaped, unless it may hold a secret.
 pub(super) fn shown(text: &str) -> String {
-    let trimmed = text.trim_start();
-    let key = text.contains("-----") || trimmed.starts_with(['{', '[']);
-    if key {
+    if looks_like_key(text) {
         return "a value that looks like key text".to_owned();
     }
-    if text.contains("//") && text.contains('@') {
-        return "a URL with a user name or password".to_owned();
+    let is_url = text.contains("//");
+    if is_url && may_hold_password(text) {
+        return PASSWORD.to_owned();
     }
     // Query and fragment of a URL may hold secrets.
-    match text.find(['?', '#']).filter(|_| text.contains("//")) {
+    match text.find(['?', '#']).filter(|_| is_url) {
         Some(at) => quoted(&format!("{}...", text.get(..at).unwrap_or_default())).to_string(),
         None => quoted(text).to_string(),
     }
+}
+
+/// Whether a text looks like PEM or JSON.
+pub(super) fn looks_like_key(text: &str) -> bool {
+    text.contains("-----") || text.trim_start().starts_with(['{', '['])
+}
+
+/// What is to be a URL, as it may be shown.
+pub(super) fn shown_url(text: &str) -> String {
+    if may_hold_password(text) { PASSWORD.to_owned() } else { shown(text) }
+}
+
+/// Stands for a URL that is not shown.
+const PASSWORD: &str = "a URL that may hold a password";
+
+/// Whether a URL has an `@`, or a colon after its host that no port follows.
+fn may_hold_password(url: &str) -> bool {
+    let after = url.split_once("//").map_or("", |(_, after)| after);
+    let authority = after.split(['/', '\\', '?', '#']).next().unwrap_or_default();
+    let port = authority.rsplit_once(']').map_or(authority, |(_, port)| port);
+    let port = port.split_once(':').map_or("", |(_, port)| port);
+    url.contains('@') || !port.chars().all(|c| c.is_ascii_digit())
 }
 
 /// A name as it may be shown: the line of a key that slipped out of its place is none.
@@ -218,9 +239,12 @@ mod tests {
             " {\"k\":\"hunter2\"}",
             "https://h/?key=hunter2",
             "https://h/#hunter2",
+            "https://u:hunter2 h/",
         ] {
             assert!(!shown(secret).contains("hunter2"), "{secret}");
         }
+        assert!(!shown_url("https:/u:hunter2@h/").contains("hunter2"));
+        assert_eq!(shown_url("https://[::1]:80/x:y"), "\"https://[::1]:80/x:y\"");
         assert_eq!(shown("me@example.com"), "\"me@example.com\"");
         assert_eq!(shown_name("state_dir"), "\"state_dir\"");
         assert!(!shown_name("MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ").contains("MII"));

@@ -11,8 +11,9 @@ use super::{DiscoveryMode, Draft, EndpointOrigin, ProviderConfig, SourceConfig, 
 use crate::http::FetchRules;
 use crate::source::KeySource;
 
-/// The least interval between two refreshes.
-pub(super) const LEAST_INTERVAL: Duration = Duration::from_secs(1);
+/// The bounds of the interval between two refreshes: a second and a week.
+pub(super) const INTERVALS: (Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_secs(7 * 86_400));
 /// The bounds of timeouts.
 pub(super) const TIMEOUTS: (Duration, Duration) =
     (Duration::from_millis(1), Duration::from_secs(60));
@@ -30,8 +31,10 @@ impl ProviderConfig {
     pub fn new(name: impl Into<String>, issuer: impl Into<String>) -> Self {
         let mut provider = Self::named(name.into(), Origin::Code);
         let issuer = issuer.into();
-        provider.check("issuer", checks::issuer(&issuer));
-        provider.policy.issuer = issuer;
+        // What is wrong may be a secret in the wrong place, and issuers are shown everywhere.
+        if provider.check("issuer", checks::issuer(&issuer)).is_some() {
+            provider.policy.issuer = issuer;
+        }
         provider
     }
 
@@ -73,8 +76,9 @@ impl ProviderConfig {
     #[must_use]
     pub fn aliases<S: Into<String>>(mut self, aliases: impl IntoIterator<Item = S>) -> Self {
         for alias in aliases.into_iter().map(Into::into) {
-            self.check("aliases", checks::issuer(&alias));
-            self.policy.aliases.push(alias);
+            if self.check("aliases", checks::issuer(&alias)).is_some() {
+                self.policy.aliases.push(alias);
+            }
         }
         self
     }
@@ -82,12 +86,18 @@ impl ProviderConfig {
     /// Accepts tokens for one of these audiences.
     #[must_use]
     pub fn audiences<S: Into<String>>(mut self, audiences: impl IntoIterator<Item = S>) -> Self {
-        let audiences: Vec<String> = audiences.into_iter().map(Into::into).collect();
         self.draft.audiences_written = true;
-        let empty = || Wrong::new("it names no audience").hint("name one, or accept any audience");
-        let good = !audiences.is_empty() && audiences.iter().all(|a| !a.trim().is_empty());
-        self.check("audiences", good.then_some(()).ok_or_else(empty));
-        self.policy.audiences = Audiences::OneOf(audiences);
+        let mut accepted = Vec::new();
+        for audience in audiences.into_iter().map(Into::into) {
+            if self.check("audiences", checks::audience(&audience)).is_some() {
+                accepted.push(audience);
+            }
+        }
+        if accepted.is_empty() && !self.has_mistake_in("audiences") {
+            let wrong = Wrong::new("it names no audience");
+            self.mistake("audiences", wrong.hint("name one, or accept any audience"));
+        }
+        self.policy.audiences = Audiences::OneOf(accepted);
         self
     }
 
@@ -211,10 +221,10 @@ impl ProviderConfig {
         self
     }
 
-    /// Asks network sources this often; at least every second.
+    /// Asks network sources this often: every 1 s to 168 h.
     #[must_use]
     pub fn refresh_interval(mut self, interval: Duration) -> Self {
-        let checked = checks::within(interval, LEAST_INTERVAL, Duration::MAX);
+        let checked = checks::within(interval, INTERVALS.0, INTERVALS.1);
         if let Some(interval) = self.check("refresh_interval", checked) {
             self.refresh_interval = interval;
         }

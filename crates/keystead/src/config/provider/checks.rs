@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use keystead_core::text::quoted;
 use keystead_core::{Algorithm, KeyProblem, KeySet, SkippedKey};
 use url::Url;
 
 use super::super::error::Wrong;
 use super::super::settings::nearest;
-use super::super::value::{did_you_mean, duration_text, listed, shown};
+use super::super::value::{did_you_mean, duration_text, listed, looks_like_key, shown, shown_url};
 use crate::source;
 
 /// The longest name of a provider, in bytes.
@@ -30,6 +29,9 @@ pub(super) fn name(name: &str) -> Result<(), Wrong> {
 
 /// An issuer or alias: any text without controls and stray white space, and without a password.
 pub(super) fn issuer(text: &str) -> Result<(), Wrong> {
+    if looks_like_key(text) {
+        return Err(key_text());
+    }
     let is_url = text.contains("://");
     let stray = text.trim() != text || is_url && text.contains(char::is_whitespace);
     if stray || text.contains(char::is_control) {
@@ -37,12 +39,26 @@ pub(super) fn issuer(text: &str) -> Result<(), Wrong> {
             .hint("remove it; issuers are compared byte for byte"));
     }
     if is_url && has_userinfo(text) {
-        return Err(has_password());
+        return Err(Wrong::new("the URL has a user name or password in it")
+            .hint("remove it")
+            .value(shown_url(text)));
     }
     if text.is_empty() {
         return Err(Wrong::new("it is empty").hint("write the exact iss of its tokens"));
     }
     Ok(())
+}
+
+/// An audience: any text but key text.
+pub(super) fn audience(text: &str) -> Result<(), Wrong> {
+    if text.trim().is_empty() {
+        return Err(Wrong::new("it is empty").hint("write the aud of its tokens"));
+    }
+    if looks_like_key(text) { Err(key_text()) } else { Ok(()) }
+}
+
+fn key_text() -> Wrong {
+    Wrong::new("it looks like key text").hint("write keys in keys or keys_file")
 }
 
 /// The URL that an issuer is, if it is one.
@@ -57,7 +73,7 @@ pub(super) fn url(text: &str) -> Result<Url, Wrong> {
     operator_url(text).map_err(|(problem, missing)| {
         let wrong = Wrong::new(format!("{problem} ({missing})"))
             .hint("write an absolute URL, such as https://idp.example/jwks");
-        if text.contains('@') { wrong.value("a URL with a user name or password") } else { wrong }
+        wrong.value(shown_url(text))
     })
 }
 
@@ -67,7 +83,7 @@ fn operator_url(text: &str) -> Result<Url, (String, String)> {
     if has_userinfo(text) {
         return Err(wrong("the URL has a user name or password in it", "remove it"));
     }
-    let problem = |problem: &str| format!("{} {problem}", shown(text));
+    let problem = |problem: &str| format!("{} {problem}", shown_url(text));
     if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err((problem("has white space or control characters in it"), "remove them".into()));
     }
@@ -77,6 +93,9 @@ fn operator_url(text: &str) -> Result<Url, (String, String)> {
         Err(url::ParseError::RelativeUrlWithoutBase) => return Err(relative("https://")),
         Err(error) => return Err((problem("is not a URL"), error.to_string())),
     };
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("the URL has a user name or password in it", "remove it"));
+    }
     if !matches!(url.scheme(), "http" | "https") {
         // `keycloak:8080/x` parses as a URL with the scheme `keycloak`.
         let port = url.path().starts_with(|c: char| c.is_ascii_digit());
@@ -96,12 +115,6 @@ fn has_userinfo(text: &str) -> bool {
     let after = text.split_once("//").or_else(|| text.split_once("\\\\")).map_or(text, |(_, t)| t);
     let end = after.find(['/', '\\', '?', '#']).unwrap_or(after.len());
     after.get(..end).unwrap_or(after).contains('@')
-}
-
-fn has_password() -> Wrong {
-    Wrong::new("the URL has a user name or password in it")
-        .hint("remove it")
-        .value("a URL with a user name or password")
 }
 
 /// One algorithm's name.
@@ -138,19 +151,24 @@ pub(super) fn keys(text: &str) -> KeySet {
         Ok(keys) => keys,
         Err(error) => {
             let mut keys = KeySet::default();
-            let why = KeyProblem::Text(format!("{error}").into());
+            let why = KeyProblem::Text(sentence(&error));
             keys.push_skipped(SkippedKey { kid: None, kty: None, why });
             keys
         }
     }
 }
 
+fn sentence(error: &impl std::fmt::Display) -> Box<str> {
+    error.to_string().into()
+}
+
 /// The mistakes in a set of keys: those that are broken, and not just meant for something else.
+///
+/// They do not say which key: where a text is mangled, a secret may stand in what reads as a kid.
 pub(super) fn key_mistakes(keys: &KeySet) -> impl Iterator<Item = Wrong> + '_ {
     let broken = keys.skipped().iter().filter(|key| !key.why.is_mismatch());
     broken.map(|key| {
-        let name = key.kid.as_deref().map(|kid| format!(" {}", quoted(kid))).unwrap_or_default();
-        Wrong::new(format!("the key{name} cannot be used: {}", key.why))
+        Wrong::new(format!("a key cannot be used: {}", key.why))
             .hint("replace it, or remove it; the other keys are used")
     })
 }
@@ -202,6 +220,9 @@ mod tests {
             "https://u:hunter2@h/jwks",
             "https:\\\\u:hunter2@h/jwks",
             "u:hunter2@h/jwks",
+            "https:/u:hunter2@h/jwks",
+            "https://u:hunter2 h/jwks",
+            "https://u:hunter2h/jwks",
             "https://hunter2@h",
             " //u:hunter2@h",
         ] {

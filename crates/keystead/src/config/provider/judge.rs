@@ -1,10 +1,9 @@
 //! The last word on a provider: what contradicts itself, where discovery goes, and its standing.
 
-use keystead_core::text::quoted;
 use keystead_core::{Algorithm, AlgorithmSet, Family, KeyProblem, Material};
 
 use super::super::error::{Notice, NoticeLevel, Origin, Problem, Scope, Wrong};
-use super::super::value::duration_text;
+use super::super::value::{duration_text, shown};
 use super::{
     DisabledWhy, DiscoveryAddress, DiscoveryMode, ProviderConfig, SourceConfig, Standing, checks,
 };
@@ -70,7 +69,7 @@ impl ProviderConfig {
             }
             Some(Err(wrong)) => self.mistake("issuer", wrong),
             None if self.draft.discovery == DiscoveryMode::Issuer => {
-                let problem = format!("the issuer {} is no URL", quoted(&self.policy.issuer));
+                let problem = format!("the issuer {} is no URL", shown(&self.policy.issuer));
                 let wrong = Wrong::new(format!("{problem}, so that nothing can be discovered"))
                     .hint("remove discovery: issuer, or write discovery_url");
                 self.mistake("discovery", wrong);
@@ -119,7 +118,7 @@ impl ProviderConfig {
             .map_or(Standing::Enabled, |reason| disabled(DisabledWhy::Misconfigured, &reason))
     }
 
-    fn has_mistake_in(&self, setting: &str) -> bool {
+    pub(super) fn has_mistake_in(&self, setting: &str) -> bool {
         let path = self.path(setting);
         self.problems.iter().any(|problem| problem.path == path)
     }
@@ -173,7 +172,7 @@ impl ProviderConfig {
             }
             (false, true) => Some(format!(
                 "no place of keys is set and the issuer {} is no URL: write {places}",
-                quoted(&self.policy.issuer)
+                shown(&self.policy.issuer)
             )),
         }
     }
@@ -217,23 +216,16 @@ impl ProviderConfig {
             SourceConfig::Inline { keys, .. } => Some(keys.keys()),
             _ => None,
         });
-        for key in inline.flatten() {
-            let name = key.kid().map(|kid| format!(" {}", quoted(kid))).unwrap_or_default();
-            if key.private_part_seen() {
-                let text = format!(
-                    "the key{name} is a private one: only its public part is used, write that \
-                     alone"
-                );
-                notices.push(self.notice("keys", NoticeLevel::Warning, text));
-            }
-            let secret = matches!(key.material(), Material::Oct { .. });
-            if secret && hmac_of(self.policy.algorithms).is_none() {
-                let text = format!(
-                    "the key{name} is a shared secret, which is used only when algorithms name \
-                     HS256, HS384 or HS512"
-                );
-                notices.push(self.notice("keys", NoticeLevel::Warning, text));
-            }
+        let hmac = hmac_of(self.policy.algorithms).is_some();
+        let keys = || inline.clone().flatten();
+        if keys().any(|key| key.private_part_seen()) {
+            let text = "a private key is written: only its public part is used, write that alone";
+            notices.push(self.notice("keys", NoticeLevel::Warning, text.to_owned()));
+        }
+        if !hmac && keys().any(|key| matches!(key.material(), Material::Oct { .. })) {
+            let text = "a shared secret is written: it is used only when algorithms name HS256, \
+                        HS384 or HS512";
+            notices.push(self.notice("keys", NoticeLevel::Warning, text.to_owned()));
         }
     }
 

@@ -12,7 +12,7 @@ use super::super::read::Reader;
 use super::super::server::set;
 use super::super::settings::{self, Place};
 use super::super::value::{duration, duration_or_forever, shown, text, word};
-use super::build::{LEAST_INTERVAL, TIMEOUTS};
+use super::build::{INTERVALS, TIMEOUTS};
 use super::{DiscoveryMode, EndpointOrigin, ProviderConfig, SourceConfig, checks};
 use crate::config::error::Origin;
 
@@ -79,7 +79,7 @@ fn issuer(node: &Node) -> Result<String, Wrong> {
 
 /// `any` alone, or a list in which it must not stand: it would silently undo the others.
 fn read_audiences(reader: &mut Reader<'_>) -> Option<Audiences> {
-    let is_any = |node: &Node| matches!(&node.kind, Kind::Text(text) if text == "any");
+    let is_any = |node: &Node| matches!(&node.kind, Kind::Text(text) if text.trim() == "any");
     let single = reader.own.node("audiences").is_some_and(is_any);
     let audiences = reader.read_each("audiences", |node| {
         let audience = text(node)?;
@@ -87,9 +87,7 @@ fn read_audiences(reader: &mut Reader<'_>) -> Option<Audiences> {
             return Err(Wrong::new("\"any\" stands in a list of audiences")
                 .hint("write audiences: any alone, or remove it from the list"));
         }
-        if audience.starts_with('{') {
-            return Err(Wrong::new("it is not an audience").hint("write the aud of its tokens"));
-        }
+        checks::audience(audience)?;
         Ok(audience.to_owned())
     })?;
     if single {
@@ -167,9 +165,8 @@ fn read_algorithms(reader: &mut Reader<'_>) -> Option<AlgorithmSet> {
 }
 
 fn read_refresh(provider: &mut ProviderConfig, reader: &mut Reader<'_>) {
-    let interval = reader.read("refresh_interval", |node| {
-        checks::within(duration(node)?, LEAST_INTERVAL, Duration::MAX)
-    });
+    let interval = reader
+        .read("refresh_interval", |node| checks::within(duration(node)?, INTERVALS.0, INTERVALS.1));
     set(&mut provider.refresh_interval, interval);
     let max_stale = reader.read("max_stale", |node| match duration_or_forever(node)? {
         Some(Duration::ZERO) => Err(Wrong::new("no key could ever be used")

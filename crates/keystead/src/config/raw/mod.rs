@@ -73,7 +73,8 @@ impl Node {
             return Ok(node);
         }
         let kind = match shape {
-            Shape::Texts | Shape::Urls if text.contains(',') => {
+            // Key text in the wrong place stays whole, to be recognised as what it is.
+            Shape::Texts | Shape::Urls if text.contains(',') && !trimmed.starts_with('{') => {
                 let item = |item: &str| Self {
                     origin: origin.clone(),
                     kind: Kind::Text(item.trim().to_owned()),

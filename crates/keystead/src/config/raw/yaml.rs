@@ -38,7 +38,6 @@ fn options() -> serde_saphyr::Options {
             max_total_scalar_bytes: MAX_SCALAR_BYTES,
             max_depth: MAX_DEPTH,
             flow_nesting_limit: MAX_DEPTH,
-            max_documents: 1,
             // Many providers may share one anchor; the limits above bound what that can cost.
             enforce_alias_anchor_ratio: false,
         },
