@@ -4,6 +4,7 @@ use keystead_core::{KeySet, KeySetProblem, Provenance};
 use url::Url;
 
 use super::{Fetched, Network};
+use crate::crypto::judged;
 use crate::http::{FetchCode, FetchError, Stage, judge_json};
 
 /// How many keys one set may have.
@@ -20,7 +21,7 @@ pub(crate) async fn ask(url: &Url, network: &Network) -> Result<Fetched, FetchEr
 fn read(url: &Url, body: &[u8]) -> Result<KeySet, FetchError> {
     let refuse = |code, detail: String| Err(FetchError::new(Stage::Parse, code, url, detail));
     let set = match KeySet::parse(body, Provenance::Network, KEY_LIMIT) {
-        Ok(set) => set,
+        Ok(set) => judged(set),
         Err(KeySetProblem::TooManyKeys { found, limit }) => {
             let detail = format!("the set has {found} keys, the limit is {limit}");
             return refuse(FetchCode::TooLarge, detail);
