@@ -6,6 +6,7 @@
 mod slot;
 
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,9 +20,11 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::config::{ProviderConfig, Standing};
-use crate::crypto::AwsLc;
+use crate::crypto::{AwsLc, judged};
 use crate::http::FetchRules;
-pub(crate) use slot::{Ended, Slot, SlotKind};
+use crate::report;
+use crate::source::{Failure, KeySource, SourceError};
+pub(crate) use slot::{Ended, Slot, SlotKind, Turn};
 
 /// A provider and everything that is known of it.
 #[derive(Debug)]
@@ -33,7 +36,9 @@ pub(crate) struct Provider {
     clock: Arc<dyn Clock>,
     slots: Vec<Slot>,
     live: ArcSwap<Live>,
-    /// The state that was last reported, and the lock under which keys are published.
+    /// One publish at a time.
+    publishing: Mutex<()>,
+    /// The state that was last reported.
     reported: Mutex<ProviderState>,
     /// Rung when keys or facts were published.
     pub(crate) published: Notify,
@@ -43,8 +48,29 @@ pub(crate) struct Provider {
 #[derive(Debug, Default)]
 struct Live {
     keys: PublishedKeys,
-    /// The sets that the in-process sources gave, recognised by identity.
-    in_process: Vec<Option<Arc<KeySet>>>,
+    /// What the in-process sources gave, in their order.
+    in_process: Vec<InProcess>,
+}
+
+/// The last answer of an in-process source.
+#[derive(Clone, Debug, Default)]
+struct InProcess {
+    /// The set as it was handed out, recognised by identity.
+    given: Option<Arc<KeySet>>,
+    /// The same as it is used.
+    judged: Arc<KeySet>,
+    /// Whether there was no answer since.
+    failing: bool,
+}
+
+impl InProcess {
+    fn is_settled_by(&self, answer: &Result<Arc<KeySet>, SourceError>) -> bool {
+        match (answer, &self.given) {
+            (Ok(set), Some(given)) => !self.failing && Arc::ptr_eq(set, given),
+            (Ok(_), None) => false,
+            (Err(_), _) => self.failing,
+        }
+    }
 }
 
 /// The published keys at one moment.
@@ -81,6 +107,7 @@ impl Provider {
             clock,
             slots,
             live: ArcSwap::default(),
+            publishing: Mutex::new(()),
             reported: Mutex::new(ProviderState::Cold),
             published: Notify::new(),
             config,
@@ -107,16 +134,39 @@ impl Provider {
 
     /// The state at this moment.
     pub(crate) fn state(&self) -> ProviderState {
+        self.state_of(&self.live(), self.clock.monotonic())
+    }
+
+    /// The state at `now` (monotonic time), given the keys of that moment.
+    pub(crate) fn state_of(&self, live: &PublishedKeys, now: Duration) -> ProviderState {
         match &self.disabled {
             Some(disabled) => ProviderState::Disabled(disabled.why),
-            None => self.live.load().keys.state(self.clock.monotonic()),
+            None => live.state(now),
         }
+    }
+
+    /// The keys as they are at this moment.
+    pub(crate) fn live(&self) -> LiveGuard {
+        self.follow_in_process();
+        self.held()
+    }
+
+    /// The keys as they were last published, without asking in-process sources.
+    pub(crate) fn held(&self) -> LiveGuard {
+        LiveGuard(self.live.load())
+    }
+
+    /// The state now, which counts as reported.
+    pub(crate) fn report_state(&self) -> ProviderState {
+        let now = self.state_of(&self.held(), self.clock.monotonic());
+        *lock(&self.reported) = now;
+        now
     }
 
     /// The state now and the one that was reported before, if they differ.
     pub(crate) fn state_change(&self) -> Option<(ProviderState, ProviderState)> {
-        let now = self.state();
         let mut reported = lock(&self.reported);
+        let now = self.state_of(&self.held(), self.clock.monotonic());
         (*reported != now).then(|| (std::mem::replace(&mut *reported, now), now))
     }
 
@@ -136,19 +186,38 @@ impl Provider {
         past.filter(|at| *at > now).min()
     }
 
+    /// Asks every source now, its discovery document too, and waits for the answers; whether all
+    /// of them gave keys. Never returns when nobody makes the attempts.
+    pub(crate) async fn refresh(&self) -> bool {
+        let asked = || self.slots.iter().filter(|slot| slot.is_asked());
+        let ended: Vec<_> = asked()
+            .map(|slot| {
+                let mut finished = slot.finished();
+                let before = *finished.borrow_and_update();
+                slot.request();
+                (finished, before)
+            })
+            .collect();
+        for (mut finished, before) in ended {
+            // The sender lives in the slot.
+            let _gone = finished.wait_for(|count| *count > before).await;
+        }
+        asked().all(Slot::is_proven)
+    }
+
     /// Swaps in what the sources hold now.
     pub(crate) fn publish(&self) {
         // One at a time, so that an older view never replaces a newer one.
-        let _publishing = lock(&self.reported);
+        let _publishing = lock(&self.publishing);
         let previous = self.live.load();
         let mut in_process = Vec::new();
         let mut sets = Vec::new();
         for slot in &self.slots {
             if let SlotKind::InProcess(source) = &slot.kind {
-                let last = previous.in_process.get(in_process.len()).cloned().flatten();
-                let set = source.keys().ok().or(last);
-                let keys: Arc<KeySet> = set.clone().unwrap_or_default();
-                in_process.push(set);
+                let last = previous.in_process.get(in_process.len()).cloned().unwrap_or_default();
+                let answer = self.take_in(slot, last, ask(&**source));
+                let keys = Arc::clone(&answer.judged);
+                in_process.push(answer);
                 let facts = SourceFacts::memory(KeySet::keys(&keys).len());
                 sets.push((PublishedSource::new(Arc::clone(&slot.origin), facts), keys));
             } else {
@@ -167,22 +236,52 @@ impl Provider {
     /// Takes over what in-process sources hand out now, if it is not what is published.
     fn follow_in_process(&self) {
         let live = self.live.load();
-        let mut changed = false;
+        let mut settled = true;
         let mut known = live.in_process.iter();
         for slot in &self.slots {
             let SlotKind::InProcess(source) = &slot.kind else { continue };
-            let known = known.next().and_then(Option::as_ref);
-            match source.keys() {
-                Ok(set) => changed |= !known.is_some_and(|known| Arc::ptr_eq(known, &set)),
-                Err(_) => {
-                    slot.errors.fetch_add(1, Ordering::Relaxed);
-                }
+            let answer = ask(&**source);
+            if answer.is_err() {
+                slot.errors.fetch_add(1, Ordering::Relaxed);
             }
+            settled &= known.next().is_some_and(|known| known.is_settled_by(&answer));
         }
-        if changed {
+        if !settled {
             self.publish();
         }
     }
+
+    /// What an in-process source gives from now on. An error keeps the last set.
+    fn take_in(
+        &self,
+        slot: &Slot,
+        last: InProcess,
+        answer: Result<Arc<KeySet>, SourceError>,
+    ) -> InProcess {
+        if last.is_settled_by(&answer) {
+            return last;
+        }
+        match answer {
+            Ok(set) => {
+                slot.cell().last_error = None;
+                let judged = Arc::new(judged(KeySet::clone(&set)));
+                InProcess { given: Some(set), judged, failing: false }
+            }
+            Err(error) => {
+                let failure = Failure::in_process(&error);
+                report::failure(self, slot, &failure);
+                slot.cell().last_error = Some(failure);
+                InProcess { failing: true, ..last }
+            }
+        }
+    }
+}
+
+/// Asks code of the host program, whose panics are no answer: they must end neither a verification
+/// nor the refresh.
+fn ask(source: &dyn KeySource) -> Result<Arc<KeySet>, SourceError> {
+    let keys = AssertUnwindSafe(|| source.keys());
+    catch_unwind(keys).unwrap_or_else(|_| Err(SourceError::new("the key source panicked")))
 }
 
 impl keystead_core::Provider for Provider {
@@ -199,10 +298,7 @@ impl keystead_core::Provider for Provider {
     }
 
     fn keys(&self) -> impl Deref<Target = PublishedKeys> {
-        if self.slots.iter().any(|slot| matches!(slot.kind, SlotKind::InProcess(_))) {
-            self.follow_in_process();
-        }
-        LiveGuard(self.live.load())
+        self.live()
     }
 
     fn monotonic(&self) -> Duration {

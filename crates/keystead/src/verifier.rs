@@ -1,18 +1,19 @@
 //! The public face: from a presented token to a verdict, and the thread that keeps keys fresh.
 
-use std::collections::HashMap;
-use std::fmt;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use std::{fmt, io};
 
 use arc_swap::ArcSwap;
 use keystead_core::{
     Diagnostics, Directory, Issuers, Provider as _, Question, Rejection, Requirements, TokenLimits,
 };
 use serde::de::DeserializeOwned;
-use tokio::sync::Notify;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ProviderConfig};
@@ -62,11 +63,13 @@ struct Inner {
     clock: Arc<dyn Clock>,
     shared: Arc<Shared>,
     /// Rung when the table was changed.
-    applied: Notify,
+    applied: watch::Sender<()>,
     /// One `apply` at a time.
     applying: Mutex<()>,
-    /// How many are driving the refresh.
-    driving: AtomicUsize,
+    /// How many drive the refresh, those included who wait for their turn.
+    drivers: watch::Sender<usize>,
+    /// Whose turn it is to drive.
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// The providers: changes only with the configuration.
@@ -128,7 +131,7 @@ impl Verifier {
             }
         }
         self.0.table.store(Arc::new(Table { issuers: Arc::new(issuers), providers, limits }));
-        self.0.applied.notify_one();
+        self.0.applied.send_replace(());
     }
 
     /// Verifies a token now, by the policy of its provider.
@@ -202,32 +205,32 @@ impl Verifier {
     /// Asks every source of a provider now, its discovery document too, and waits for the answers.
     ///
     /// The attempts are those of the refresh, which must have been started; dropping this future
-    /// does not end them.
+    /// does not end them. One that is under way already is shared. When another configuration is
+    /// applied meanwhile, the provider that has the name then is asked.
     ///
     /// # Errors
-    /// When there is no such provider, when nobody drives the refresh, or when an attempt failed.
+    /// When there is no such provider, when nobody drives the refresh (any more), or when an
+    /// attempt gave no keys.
     pub async fn refresh(&self, provider: &str) -> Result<ProviderStatus, RefreshError> {
-        let table = self.0.table.load_full();
-        let found = table.providers.iter().find(|known| known.config().name == provider);
-        let found = found.ok_or_else(|| RefreshError::UnknownProvider(provider.to_owned()))?;
-        if self.0.driving.load(Ordering::Acquire) == 0 {
-            return Err(RefreshError::NotStarted);
+        let mut drivers = self.0.drivers.subscribe();
+        let mut applied = self.0.applied.subscribe();
+        loop {
+            let found = self.providers().into_iter().find(|known| known.config().name == provider);
+            let found = found.ok_or_else(|| RefreshError::UnknownProvider(provider.to_owned()))?;
+            // The senders of both live as long as `self`.
+            tokio::select! {
+                biased;
+                _none = drivers.wait_for(|drivers| *drivers == 0) => {
+                    return Err(RefreshError::NotStarted);
+                }
+                succeeded = found.refresh() => {
+                    let status = ProviderStatus::of(&found);
+                    let failed = |status| RefreshError::Failed(Box::new(status));
+                    return if succeeded { Ok(status) } else { Err(failed(status)) };
+                }
+                _changed = applied.changed() => {}
+            }
         }
-        let mut waiting = Vec::new();
-        for slot in found.slots().iter().filter(|slot| slot.is_asked()) {
-            let mut finished = slot.finished();
-            let before = *finished.borrow_and_update();
-            slot.request();
-            waiting.push((slot, finished, before));
-        }
-        let mut failed = false;
-        for (slot, mut finished, before) in waiting {
-            // The sender lives in the slot, which `table` keeps.
-            let _gone = finished.wait_for(|count| *count > before).await;
-            failed |= slot.cell().last_error.is_some();
-        }
-        let status = ProviderStatus::of(found);
-        if failed { Err(RefreshError::Failed(Box::new(status))) } else { Ok(status) }
     }
 
     /// Reads the key files once, on this thread, and touches no network.
@@ -247,54 +250,80 @@ impl Verifier {
     /// fails because of a provider: what cannot be had is retried for ever, and
     /// [`Verifier::status`] says so.
     ///
+    /// Sources are asked by one refresh at a time, however often this is called: a second one
+    /// takes over when the first has ended.
+    ///
     /// # Errors
     /// When the operating system gives no thread or no runtime.
-    pub fn start(&self) -> std::io::Result<RefreshHandle> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    pub fn start(&self) -> io::Result<RefreshHandle> {
         let stop = Arc::new(Notify::new());
+        let (started, when_started) = mpsc::sync_channel(1);
         let (files_read, when_files_read) = mpsc::sync_channel(1);
-        let spawner = runtime.handle().clone();
         let (verifier, stopped) = (self.clone(), Arc::clone(&stop));
-        let thread =
-            std::thread::Builder::new().name("keystead-refresh".into()).spawn(move || {
-                runtime.block_on(async {
-                    let files = refresh::first_attempts(verifier.providers(), true);
-                    tokio::spawn(async move {
-                        files.await;
-                        // Nobody waits any more if it took too long.
-                        let _late = files_read.try_send(());
-                    });
-                    tokio::select! {
-                        () = verifier.drive() => {}
-                        () = stopped.notified() => {}
-                    }
-                });
-                // A name lookup cannot be cancelled, and must not be waited for.
-                runtime.shutdown_background();
-            })?;
+        let thread = std::thread::Builder::new()
+            .name("keystead-refresh".into())
+            .spawn(move || verifier.run(&stopped, &started, files_read))?;
+        let spawner = when_started.recv().map_err(io::Error::other)??;
         let _slow_files_go_on_in_the_background = when_files_read.recv_timeout(FILES_WAIT);
         Ok(RefreshHandle { verifier: self.clone(), stop, thread: Some(thread), spawner })
+    }
+
+    /// The thread of the refresh. Its runtime is made here and not by the caller, who may stand
+    /// inside another one, where it could not be dropped.
+    fn run(
+        &self,
+        stopped: &Notify,
+        started: &SyncSender<io::Result<Handle>>,
+        files_read: SyncSender<()>,
+    ) {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                // The caller waits for it.
+                let _received = started.send(Err(error));
+                return;
+            }
+        };
+        let _received = started.send(Ok(runtime.handle().clone()));
+        runtime.block_on(async {
+            let files = refresh::first_attempts(self.providers(), true);
+            tokio::spawn(async move {
+                files.await;
+                // Nobody waits any more if it took too long.
+                let _late = files_read.try_send(());
+            });
+            tokio::select! {
+                () = self.drive() => {}
+                () = stopped.notified() => {}
+            }
+        });
+        // A name lookup cannot be cancelled, and must not be waited for.
+        runtime.shutdown_background();
     }
 
     /// Keeps keys fresh on the runtime of the caller, for as long as it is polled: what
     /// [`Verifier::start`] runs on its thread.
     ///
     /// For hosts that want no thread of ours, and for tests with paused time. The runtime needs
-    /// tokio's I/O and time.
+    /// tokio's I/O and time. While another one drives, this waits for its turn, so that no source
+    /// is asked twice.
     pub async fn drive(&self) {
-        self.0.driving.fetch_add(1, Ordering::AcqRel);
-        let _driving = Driving(&self.0.driving);
-        let mut running = HashMap::new();
+        let _counted = Driver::count_in(&self.0.drivers);
+        let _turn = self.0.turn.lock().await;
+        let mut applied = self.0.applied.subscribe();
+        let mut running: Vec<(Arc<Provider>, JoinSet<()>)> = Vec::new();
         loop {
             let providers = self.providers();
-            running.retain(|known, _| providers.iter().any(|p| Arc::as_ptr(p) as usize == *known));
-            for provider in &providers {
-                running.entry(Arc::as_ptr(provider) as usize).or_insert_with(|| {
-                    report::start(provider);
-                    refresh::spawn(provider, &self.0.shared)
-                });
+            running.retain(|(known, _)| is_among(known, &providers));
+            for provider in providers {
+                if !running.iter().any(|(known, _)| Arc::ptr_eq(known, &provider)) {
+                    report::start(&provider);
+                    let tasks = refresh::spawn(&provider, &self.0.shared);
+                    running.push((provider, tasks));
+                }
             }
-            self.0.applied.notified().await;
+            // The sender lives as long as `self`.
+            let _changed = applied.changed().await;
         }
     }
 
@@ -303,12 +332,23 @@ impl Verifier {
     }
 }
 
-/// Counts a driver for as long as it is polled.
-struct Driving<'a>(&'a AtomicUsize);
+fn is_among(provider: &Arc<Provider>, providers: &[Arc<Provider>]) -> bool {
+    providers.iter().any(|other| Arc::ptr_eq(other, provider))
+}
 
-impl Drop for Driving<'_> {
+/// Counts one who drives for as long as it is polled.
+struct Driver<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Driver<'a> {
+    fn count_in(drivers: &'a watch::Sender<usize>) -> Self {
+        drivers.send_modify(|count| *count = count.saturating_add(1));
+        Self(drivers)
+    }
+}
+
+impl Drop for Driver<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
     }
 }
 
@@ -318,7 +358,7 @@ pub struct RefreshHandle {
     verifier: Verifier,
     stop: Arc<Notify>,
     thread: Option<std::thread::JoinHandle<()>>,
-    spawner: tokio::runtime::Handle,
+    spawner: Handle,
 }
 
 impl RefreshHandle {
@@ -424,8 +464,8 @@ impl VerifierBuilder {
 
     /// The verifier. Does no I/O at all, and cannot fail.
     #[must_use]
-    pub fn build(self) -> Verifier {
-        let mut config = Config::of(self.providers.iter().cloned());
+    pub fn build(mut self) -> Verifier {
+        let mut config = Config::of(std::mem::take(&mut self.providers));
         if let Some(limit) = self.token_limit {
             config.server.limits.token = limit;
         }
@@ -438,9 +478,10 @@ impl VerifierBuilder {
             table: ArcSwap::default(),
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock::new())),
             shared: Arc::new(Shared::new(fetch)),
-            applied: Notify::new(),
+            applied: watch::Sender::default(),
             applying: Mutex::new(()),
-            driving: AtomicUsize::new(0),
+            drivers: watch::Sender::default(),
+            turn: tokio::sync::Mutex::new(()),
         }));
         verifier.apply(config);
         verifier

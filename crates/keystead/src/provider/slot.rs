@@ -1,18 +1,19 @@
 //! One source of a provider's keys at run time: what it is, its life cycle, and who waits for it.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use keystead_core::{Action, Change, KeySet, Lifecycle, Schedule, SourceKind};
+use keystead_core::{Action, Change, KeySet, LatestAttempt, Lifecycle, Schedule, SourceKind};
 use tokio::sync::{Notify, watch};
 use url::Url;
 
 use super::lock;
 use crate::clock::Clock;
-use crate::config::{EndpointOrigin, ProviderConfig, SourceConfig};
-use crate::source::discovery::Addresses;
+use crate::config::{ProviderConfig, SourceConfig};
+use crate::crypto::judged;
+use crate::source::discovery::Discovery;
 use crate::source::{Failure, KeySource};
 
 /// How often a key file is looked at.
@@ -25,20 +26,18 @@ pub(crate) struct Slot {
     /// What it is, in words.
     pub(crate) origin: Arc<str>,
     cell: Mutex<Cell>,
-    /// How many attempts have ended.
+    /// How many attempts have ended, and what they gave is published.
     finished: watch::Sender<u64>,
-    /// Rung when somebody asks for an attempt out of turn.
-    pub(crate) requested: Notify,
-    /// The next attempt asks the discovery document too.
-    pub(crate) expire_metadata: AtomicBool,
+    /// Rung when its driver should look at the life cycle before the time it was told.
+    pub(crate) wake: Notify,
     /// How often an in-process source had no answer.
     pub(crate) errors: AtomicU64,
 }
 
 /// Where a source's keys are.
 pub(crate) enum SlotKind {
-    /// In the configuration.
-    Inline,
+    /// In the configuration, in this setting.
+    Inline(String),
     /// In the host program.
     InProcess(Arc<dyn KeySource>),
     /// In a file.
@@ -46,7 +45,19 @@ pub(crate) enum SlotKind {
     /// At an address.
     JwksUrl(Url),
     /// At the address that provider metadata names.
-    Discovery(Addresses, EndpointOrigin),
+    Discovery(Box<Discovery>),
+}
+
+/// What a source's driver is to do now.
+#[derive(Debug)]
+pub(crate) enum Turn {
+    /// Make an attempt.
+    Attempt {
+        /// The life cycle before it, for the case that nobody makes it.
+        before: Box<Lifecycle>,
+    },
+    /// Nothing, until that moment (monotonic time) or until it is woken.
+    Wait(Option<Duration>),
 }
 
 /// What changes about a source.
@@ -72,28 +83,23 @@ pub(crate) struct Ended {
 impl Slot {
     pub(super) fn new(source: &SourceConfig, config: &ProviderConfig, seed: u64) -> Self {
         let mut inline = None;
-        let (kind, source_kind, origin) = match source {
+        let (kind, source_kind) = match source {
             SourceConfig::Inline { keys, setting } => {
-                inline = Some(keys.clone());
-                (SlotKind::Inline, SourceKind::Memory, setting.clone())
+                inline = Some(judged(keys.clone()));
+                (SlotKind::Inline(setting.clone()), SourceKind::Memory)
             }
             SourceConfig::InProcess(keys) => {
-                let kind = SlotKind::InProcess(Arc::clone(keys));
-                (kind, SourceKind::Memory, "in process".to_owned())
+                (SlotKind::InProcess(Arc::clone(keys)), SourceKind::Memory)
             }
-            SourceConfig::File { path } => {
-                let origin = format!("file {}", path.display());
-                (SlotKind::File(path.clone()), SourceKind::File, origin)
-            }
-            SourceConfig::JwksUrl { url } => {
-                let origin = format!("jwks_url {}", crate::http::shown(url));
-                (SlotKind::JwksUrl(url.clone()), SourceKind::Network, origin)
-            }
+            SourceConfig::File { path } => (SlotKind::File(path.clone()), SourceKind::File),
+            SourceConfig::JwksUrl { url } => (SlotKind::JwksUrl(url.clone()), SourceKind::Network),
             SourceConfig::Discovery { address, endpoint_origin } => {
-                let addresses = Addresses::new(address);
-                let origin = format!("discovery {}", crate::http::shown(addresses.current()));
-                let kind = SlotKind::Discovery(addresses, *endpoint_origin);
-                (kind, SourceKind::Network, origin)
+                let policy = &config.policy;
+                let issuers = std::iter::once(&policy.issuer).chain(&policy.aliases).cloned();
+                let discovery =
+                    Discovery::new(&config.name, issuers.collect(), address, *endpoint_origin);
+                let kind = SlotKind::Discovery(Box::new(discovery));
+                (kind, SourceKind::Network)
             }
         };
         let interval =
@@ -105,21 +111,20 @@ impl Slot {
         }
         let cell = Cell { lifecycle, last_attempt: None, last_success: None, last_error: None };
         Self {
+            origin: kind.origin().into(),
             kind,
-            origin: origin.into(),
             cell: Mutex::new(cell),
             finished: watch::Sender::new(0),
-            requested: Notify::new(),
-            expire_metadata: AtomicBool::new(false),
+            wake: Notify::new(),
             errors: AtomicU64::new(0),
         }
     }
 
     pub(super) const fn rank(&self) -> u8 {
         match self.kind {
-            SlotKind::Inline | SlotKind::InProcess(_) => 0,
+            SlotKind::Inline(_) | SlotKind::InProcess(_) => 0,
             SlotKind::File(_) => 1,
-            SlotKind::JwksUrl(_) | SlotKind::Discovery(..) => 2,
+            SlotKind::JwksUrl(_) | SlotKind::Discovery(_) => 2,
         }
     }
 
@@ -141,24 +146,47 @@ impl Slot {
         self.finished.subscribe()
     }
 
-    /// Asks for an attempt out of turn, of the discovery document too.
+    /// Asks for an attempt out of turn, of the discovery document too. One that is in flight
+    /// answers this as well.
     pub(crate) fn request(&self) {
-        self.expire_metadata.store(true, Ordering::Relaxed);
+        if let SlotKind::Discovery(discovery) = &self.kind {
+            discovery.expire();
+        }
         self.cell().lifecycle.request();
-        self.requested.notify_one();
+        self.wake.notify_one();
     }
 
     /// What its driver is to do now.
-    pub(crate) fn poll(&self, clock: &dyn Clock) -> Action {
+    pub(crate) fn poll(&self, clock: &dyn Clock) -> Turn {
         let mut cell = self.cell();
-        let action = cell.lifecycle.poll(clock.monotonic());
-        if action == Action::Fetch {
-            cell.last_attempt = Some(clock.wall());
+        let before = cell.lifecycle.clone();
+        match cell.lifecycle.poll(clock.monotonic()) {
+            Action::Wait(until) => Turn::Wait(until),
+            Action::Fetch => {
+                cell.last_attempt = Some(clock.wall());
+                Turn::Attempt { before: Box::new(before) }
+            }
         }
-        action
     }
 
-    /// Takes in how an attempt ended.
+    /// Whether the latest attempt that ended gave keys.
+    pub(crate) fn is_proven(&self) -> bool {
+        matches!(self.cell().lifecycle.facts().latest, LatestAttempt::Succeeded { .. })
+    }
+
+    /// Takes an attempt back that nobody made to its end: it is due as it was before.
+    pub(crate) fn abandon(&self, before: Lifecycle) {
+        self.cell().lifecycle = before;
+        self.wake.notify_one();
+    }
+
+    /// Tells everybody who waits that an attempt has ended, once what it gave is published.
+    pub(crate) fn finish(&self) {
+        self.finished.send_modify(|count| *count = count.saturating_add(1));
+        self.wake.notify_one();
+    }
+
+    /// Takes in how an attempt ended. [`Slot::finish`] has to follow.
     pub(crate) fn end(
         &self,
         result: Result<(KeySet, Option<Duration>, Option<Failure>), Failure>,
@@ -180,8 +208,6 @@ impl Slot {
             |failure: &Failure| !cell.last_error.as_ref().is_some_and(|last| last.same_as(failure));
         let new_failure = failure.clone().filter(is_new);
         cell.last_error = failure;
-        drop(cell);
-        self.finished.send_modify(|count| *count = count.saturating_add(1));
         Ended { change, new_failure }
     }
 }
@@ -196,11 +222,30 @@ impl SlotKind {
     /// The kind in one word, as in the status.
     pub(crate) const fn as_str(&self) -> &'static str {
         match self {
-            Self::Inline => "inline",
+            Self::Inline(_) => "inline",
             Self::InProcess(_) => "in_process",
             Self::File(_) => "file",
             Self::JwksUrl(_) => "jwks_url",
-            Self::Discovery(..) => "discovery",
+            Self::Discovery(_) => "discovery",
+        }
+    }
+
+    /// Where it is, if it is asked: an address or a path.
+    pub(crate) fn location(&self) -> Option<String> {
+        match self {
+            Self::Inline(_) | Self::InProcess(_) => None,
+            Self::File(path) => Some(path.display().to_string()),
+            Self::JwksUrl(url) => Some(crate::http::shown(url)),
+            Self::Discovery(discovery) => Some(crate::http::shown(discovery.address())),
+        }
+    }
+
+    /// What it is, in words.
+    fn origin(&self) -> String {
+        match (self, self.location()) {
+            (_, Some(location)) => format!("{} {location}", self.as_str()),
+            (Self::Inline(setting), None) => setting.clone(),
+            (_, None) => "in process".to_owned(),
         }
     }
 }
