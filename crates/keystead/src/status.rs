@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
-use keystead_core::{Jwk, Material, ProviderState, PublishedKeys, PublishedSource, SourceFacts};
+use keystead_core::{
+    DisabledWhy, Jwk, Material, ProviderState, PublishedKeys, PublishedSource, SourceFacts,
+};
 use serde::Serialize;
 
 use crate::clock::Clock;
@@ -102,22 +104,19 @@ pub struct SourceErrorStatus {
 }
 
 impl Status {
-    pub(crate) fn of<'a>(providers: impl Iterator<Item = &'a Provider> + Clone) -> Self {
-        let enabled = |p: &&Provider| !matches!(p.state(), ProviderState::Disabled(_));
-        let able = providers.clone().any(|p| p.state().can_verify());
-        let ready = providers.clone().filter(enabled).all(|p| p.state() == ProviderState::Ready);
+    pub(crate) fn of<'a>(providers: impl Iterator<Item = &'a Provider>) -> Self {
+        let providers: BTreeMap<_, _> =
+            providers.map(|p| (p.config().name.clone(), ProviderStatus::of(p))).collect();
+        let is = |state: ProviderState| move |p: &ProviderStatus| p.state == state.as_str();
+        let disabled = is(ProviderState::Disabled(DisabledWhy::Off));
+        let able = providers.values().any(ProviderStatus::can_verify);
+        let ready = providers.values().filter(|p| !disabled(p)).all(is(ProviderState::Ready));
         let state = match (able, ready) {
             (false, _) => ProviderState::Cold,
             (true, true) => ProviderState::Ready,
             (true, false) => ProviderState::Stale,
         };
-        Self {
-            version: env!("CARGO_PKG_VERSION"),
-            state: state.as_str(),
-            providers: providers
-                .map(|p| (p.config().name.clone(), ProviderStatus::of(p)))
-                .collect(),
-        }
+        Self { version: env!("CARGO_PKG_VERSION"), state: state.as_str(), providers }
     }
 
     /// Whether at least one provider can verify.
