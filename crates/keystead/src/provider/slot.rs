@@ -102,10 +102,7 @@ impl Slot {
                 (kind, SourceKind::Network)
             }
         };
-        let interval =
-            if source_kind == SourceKind::File { FILE_INTERVAL } else { config.refresh_interval };
-        let schedule = Schedule::default().with_interval(interval).with_max_stale(config.max_stale);
-        let mut lifecycle = Lifecycle::new(source_kind, schedule, seed);
+        let mut lifecycle = Lifecycle::new(source_kind, schedule(source_kind, config), seed);
         if let Some(keys) = inline {
             lifecycle.on_fetched(Duration::ZERO, keys, None);
         }
@@ -209,6 +206,18 @@ impl Slot {
         let new_failure = failure.clone().filter(is_new);
         cell.last_error = failure;
         Ended { change, new_failure }
+    }
+}
+
+/// An interval that is written bounds what answers may ask for; the default one does not.
+fn schedule(kind: SourceKind, config: &ProviderConfig) -> Schedule {
+    let written = config.is_written("refresh_interval")
+        || config.refresh_interval != ProviderConfig::DEFAULT_REFRESH_INTERVAL;
+    let schedule = Schedule::default().with_max_stale(config.max_stale);
+    match kind {
+        SourceKind::File => schedule.with_interval(FILE_INTERVAL),
+        _ if written => schedule.with_interval(config.refresh_interval),
+        _ => schedule,
     }
 }
 
