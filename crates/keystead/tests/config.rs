@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use keystead::config::{
-    AdminListen, Config, ConfigFile, DisabledWhy, DiscoveryAddress, EndpointOrigin, Layers,
-    LogDecisions, LogFormat, NoticeLevel, Origin, Problem, ProviderConfig, RefusalDetail, Scope,
-    SourceConfig, Standing, check,
+    AdminListen, Config, ConfigFile, DiscoveryAddress, EndpointOrigin, Layers, LogDecisions,
+    LogFormat, NoticeLevel, Origin, Problem, ProviderConfig, RefusalDetail, Scope, SourceConfig,
+    Standing, check,
 };
+use keystead::core::DisabledWhy;
 use keystead::core::{Algorithm, AlgorithmSet, Audiences, ClaimRule};
 
 /// The public key of RFC 8037, appendix A.2.
@@ -212,14 +213,14 @@ fn a_provider_that_cannot_take_part_says_why() {
         (
             "issuer: x\naudiences: a\njwks_url: https://u:hunter2@h/jwks",
             Misconfigured,
-            "has a user name or password in it",
+            "holds a user name or password",
         ),
         ("issuer: https://u:hunter2@h\naudiences: a", Misconfigured, "user name or password"),
         ("issuer: https://h", Misconfigured, "audiences are missing"),
         ("issuer: https://h\naudiences: []", Misconfigured, "audiences are missing"),
         ("issuer: https://h\naudiences: [any, b]", Misconfigured, "stands in a list"),
         ("issuer: ' https://h'\naudiences: a", Misconfigured, "white space"),
-        ("issuer: https://\naudiences: a", Misconfigured, "issuer: \"https://\" is not a URL"),
+        ("issuer: https://\naudiences: a", Misconfigured, "\"https://\" has no host"),
         ("issuer: x\naudiences: a\ndiscovery: issuer", Misconfigured, "is no URL"),
         (
             "issuer: https://h\naudiences: a\njwks_url: https://h/1\ndiscovery_url: https://h/2",
@@ -613,7 +614,7 @@ providers:
     assert_eq!(
         printed[5],
         "keystead.yaml:9:15: providers.a.jwks_url: \"abc\" is not an absolute URL (missing \
-         https://)\n  hint: write an absolute URL, such as https://idp.example/jwks"
+         https://)\n  hint: write an absolute URL that begins with https://"
     );
     let error = Config::load(&layers).unwrap_err();
     assert_eq!(error.problems(), problems);

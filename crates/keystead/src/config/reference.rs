@@ -5,10 +5,8 @@ use std::fmt::Write;
 use super::settings::{Place, SETTINGS, Setting};
 
 const HEAD: &str = "\
+<!-- generated from the table of settings: make docs -->
 # Settings
-
-This file is generated from the table of settings; `KEYSTEAD_REGENERATE=1 cargo test -p keystead \
---test config_reference` writes it anew.
 
 A configuration is YAML, or by extension TOML (`.toml`) or JSON (`.json`). Flags win over \
 variables, variables over the file, the file over the defaults. `keystead check` reports every \

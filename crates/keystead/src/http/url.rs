@@ -35,6 +35,7 @@ pub(crate) fn parse_operator_url(text: &str) -> Result<Url, UrlProblem> {
         // The text may be a password with a `/`, `?` or `#` in it.
         _ if text.contains('@') => UrlProblem::Userinfo,
         ParseError::EmptyHost => UrlProblem::NoHost { text: shown(text) },
+        ParseError::InvalidPort => UrlProblem::Port,
         why => UrlProblem::Unreadable { text: shown(text), why },
     })?;
     if url.fragment().is_some() {
@@ -98,6 +99,9 @@ pub(crate) enum UrlProblem {
         /// The scheme.
         scheme: String,
     },
+    /// No port after the colon that follows the host. Carries nothing: it may be a password whose
+    /// `@` is missing.
+    Port,
     /// No host after the scheme.
     NoHost {
         /// What was written, without query and fragment.
@@ -124,6 +128,7 @@ impl UrlProblem {
             }
             Self::Character { .. } => "remove it, or percent-encode it".to_owned(),
             Self::Userinfo => "remove everything up to the @".to_owned(),
+            Self::Port => "write a port from 1 to 65535 there, or leave the colon out".to_owned(),
             Self::MissingScheme { suggestion: Some(url), .. } => format!("write {}", quoted(url)),
             Self::MissingScheme { scheme, .. } => {
                 format!("write an absolute URL that begins with {scheme}://")
@@ -150,6 +155,7 @@ impl fmt::Display for UrlProblem {
                     *found as u32
                 )
             }
+            Self::Port => f.write_str("the host is followed by a colon and no port"),
             Self::Userinfo => f.write_str("the URL holds a user name or password"),
             Self::Fragment { text } => write!(f, "{} has a fragment", quoted(text)),
             Self::MissingScheme { text, scheme, .. } => {
@@ -193,8 +199,12 @@ fn is_refused(c: char) -> bool {
     c.is_whitespace() || c.is_control() || c == '\\'
 }
 
-/// The text as it may be shown: queries and fragments may hold secrets.
+/// The text as it may be shown: queries and fragments may hold secrets, and a key may stand where a
+/// URL belongs.
 fn shown(text: &str) -> String {
+    if text.contains("-----") || text.contains(['{', '[', '"']) && !text.contains("://") {
+        return "...".to_owned();
+    }
     text.split(['?', '#']).next().unwrap_or_default().to_owned()
 }
 
@@ -214,10 +224,10 @@ fn without_scheme(text: &str) -> UrlProblem {
     }
     let bare = text.trim_start_matches('/');
     let looks_like_a_url = bare == text && bare.contains(['.', ':', '/']);
-    let plain = Url::parse(&format!("http://{bare}")).ok();
-    let scheme = if plain.as_ref().is_some_and(speaks_plain_http) { "http" } else { "https" };
+    let url = Url::parse(&format!("https://{bare}")).ok();
+    let scheme = if url.as_ref().is_some_and(speaks_plain_http) { "http" } else { "https" };
     let suggestion =
-        (plain.is_some() && looks_like_a_url).then(|| shown(&format!("{scheme}://{bare}")));
+        (url.is_some() && looks_like_a_url).then(|| shown(&format!("{scheme}://{bare}")));
     UrlProblem::MissingScheme { text: shown(text), scheme, suggestion }
 }
 
@@ -226,9 +236,9 @@ fn is_scheme(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
 }
 
-/// Whether a host and port without a scheme are most likely spoken to in plain http.
+/// Whether a host and port, read as https, are most likely spoken to in plain http.
 fn speaks_plain_http(url: &Url) -> bool {
-    is_near(url) && url.port().is_some_and(|port| port != 443 && port != 8443)
+    is_near(url) && url.port().is_some_and(|port| port != 8443)
 }
 
 const PRIVATE_SUFFIXES: [&str; 5] = [".svc", ".local", ".internal", ".localhost", ".home.arpa"];
@@ -307,7 +317,8 @@ mod tests {
         assert_eq!(problem("https://h/x#k"), UrlProblem::Fragment { text: "https://h/x".into() });
         assert_eq!(problem("ftp://h/x"), UrlProblem::UnsupportedScheme { scheme: "ftp".into() });
         assert_eq!(problem("urn:x"), UrlProblem::UnsupportedScheme { scheme: "urn".into() });
-        assert!(matches!(problem("https://h:99999/"), UrlProblem::Unreadable { .. }));
+        assert_eq!(problem("https://h:99999/"), UrlProblem::Port);
+        assert_eq!(problem("https://u:hunter2h/jwks"), UrlProblem::Port);
         assert!(matches!(problem("https://a<b/"), UrlProblem::Unreadable { .. }));
         assert!(matches!(problem("//h/x"), UrlProblem::MissingScheme { suggestion: None, .. }));
     }

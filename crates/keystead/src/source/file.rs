@@ -161,6 +161,8 @@ mod tests {
 
     use tempfile::TempDir;
 
+    use std::path::Path;
+
     use super::*;
 
     const FIRST: &str = include_str!("../../tests/data/keys/test-ed25519.spki.pem");

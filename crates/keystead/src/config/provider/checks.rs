@@ -8,6 +8,7 @@ use url::Url;
 use super::super::error::Wrong;
 use super::super::settings::nearest;
 use super::super::value::{did_you_mean, duration_text, listed, looks_like_key, shown, shown_url};
+use crate::http::parse_operator_url;
 use crate::source;
 
 /// The longest name of a provider, in bytes.
@@ -39,7 +40,7 @@ pub(super) fn issuer(text: &str) -> Result<(), Wrong> {
             .hint("remove it; issuers are compared byte for byte"));
     }
     if is_url && has_userinfo(text) {
-        return Err(Wrong::new("the URL has a user name or password in it")
+        return Err(Wrong::new("the URL holds a user name or password")
             .hint("remove it")
             .value(shown_url(text)));
     }
@@ -70,44 +71,9 @@ pub(super) fn issuer_url(issuer: &str) -> Option<Result<Url, Wrong>> {
 
 /// A URL that the operator wrote.
 pub(super) fn url(text: &str) -> Result<Url, Wrong> {
-    operator_url(text).map_err(|(problem, missing)| {
-        let wrong = Wrong::new(format!("{problem} ({missing})"))
-            .hint("write an absolute URL, such as https://idp.example/jwks");
-        wrong.value(shown_url(text))
+    parse_operator_url(text).map_err(|problem| {
+        Wrong::new(problem.to_string()).hint(problem.hint()).value(shown_url(text))
     })
-}
-
-/// The one place that judges URLs of the operator: a problem, and what to do about it.
-fn operator_url(text: &str) -> Result<Url, (String, String)> {
-    let wrong = |problem: &str, hint: &str| (problem.to_owned(), hint.to_owned());
-    if has_userinfo(text) {
-        return Err(wrong("the URL has a user name or password in it", "remove it"));
-    }
-    let problem = |problem: &str| format!("{} {problem}", shown_url(text));
-    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err((problem("has white space or control characters in it"), "remove them".into()));
-    }
-    let relative = |scheme: &str| (problem("is not an absolute URL"), format!("missing {scheme}"));
-    let url = match Url::parse(text) {
-        Ok(url) => url,
-        Err(url::ParseError::RelativeUrlWithoutBase) => return Err(relative("https://")),
-        Err(error) => return Err((problem("is not a URL"), error.to_string())),
-    };
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("the URL has a user name or password in it", "remove it"));
-    }
-    if !matches!(url.scheme(), "http" | "https") {
-        // `keycloak:8080/x` parses as a URL with the scheme `keycloak`.
-        let port = url.path().starts_with(|c: char| c.is_ascii_digit());
-        if port && !text.contains("://") {
-            return Err(relative("http://"));
-        }
-        return Err((problem("is neither http nor https"), "write https://".into()));
-    }
-    if text.contains('\\') || !text.contains("://") {
-        return Err((problem("is not an absolute URL"), "write // after the scheme".into()));
-    }
-    Ok(url)
 }
 
 /// Whether the authority of a URL, or of what may become one, has an `@` in it.
