@@ -84,15 +84,22 @@ impl<'a> Claims<'a> {
     /// # Errors
     /// When it is neither a string nor an array of strings.
     pub fn audience(self) -> Result<Option<Vec<Cow<'a, str>>>, Reason> {
-        let Some(value) = self.member("aud") else { return Ok(None) };
+        let mut names = Vec::new();
+        let present = self.each_audience(|name| names.push(name))?;
+        Ok(present.then_some(names))
+    }
+
+    /// Shows every `aud` without making a list; whether there is the claim at all.
+    pub(crate) fn each_audience(self, mut show: impl FnMut(Cow<'a, str>)) -> Result<bool, Reason> {
+        let Some(value) = self.member("aud") else { return Ok(false) };
         if let Some(one) = value.as_str() {
-            return Ok(Some(vec![one]));
+            show(one);
+            return Ok(true);
         }
-        let elements = value.elements().ok_or_else(|| wrong_type("aud", value))?;
-        elements
-            .map(|e| e.as_str().ok_or_else(|| wrong_type("aud", value)))
-            .collect::<Result<_, _>>()
-            .map(Some)
+        for element in value.elements().ok_or_else(|| wrong_type("aud", value))? {
+            show(element.as_str().ok_or_else(|| wrong_type("aud", value))?);
+        }
+        Ok(true)
     }
 
     /// A `NumericDate` (RFC 7519 section 2) as binary64, if it is there.

@@ -113,11 +113,11 @@ impl<'a> Header<'a> {
             }
         }
         let b64 = self.index.b64.as_ref().map(|s| s.value(self.text));
-        if b64.is_some_and(|value| value.as_bool() != Some(true)) {
-            names.push("b64".to_owned());
-        }
-        if self.index.zip.is_some() {
-            names.push("zip".to_owned());
+        let b64 = b64.is_some_and(|value| value.as_bool() != Some(true));
+        for (name, demanded) in [("b64", b64), ("zip", self.index.zip.is_some())] {
+            if demanded && !names.iter().any(|n| n == name) {
+                names.push(name.to_owned());
+            }
         }
         names
     }

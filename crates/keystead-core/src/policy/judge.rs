@@ -112,12 +112,17 @@ impl<'a> Demands<'a> {
 
     /// `aud` (RFC 7519 section 4.1.3), which is required unless every audience is accepted.
     pub(crate) fn check_audience(&self, claims: Claims<'_>) -> Result<(), Reason> {
-        let presented = claims.audience()?;
-        let Audiences::OneOf(accepted) = self.audiences else { return Ok(()) };
-        let presented = presented.ok_or_else(|| missing("aud"))?;
-        if presented.iter().any(|aud| accepted.iter().any(|a| a == aud)) {
+        let Audiences::OneOf(accepted) = self.audiences else {
+            return claims.each_audience(|_| ()).map(|_| ());
+        };
+        let mut named = false;
+        if !claims.each_audience(|aud| named |= accepted.iter().any(|a| *a == aud))? {
+            return Err(missing("aud"));
+        }
+        if named {
             return Ok(());
         }
+        let presented = claims.audience()?.unwrap_or_default();
         Err(Reason::WrongAudience {
             presented: presented.into_iter().map(Cow::into_owned).collect(),
             accepted: accepted.clone(),
