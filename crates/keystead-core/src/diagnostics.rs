@@ -149,7 +149,7 @@ pub trait Record {
     fn provider(&mut self, _name: &str) {}
 
     /// A key was looked at.
-    fn considered(&mut self, _key: &PreparedKey, _origin: &str, _outcome: KeyOutcome) {}
+    fn considered(&mut self, _key: &PreparedKey, _origin: &str, _outcome: &KeyOutcome) {}
 }
 
 /// The recorder of production: stops at the first refusal, keeps nothing.
@@ -230,13 +230,13 @@ impl Record for Diagnostics {
         self.provider = Some(name.to_owned());
     }
 
-    fn considered(&mut self, key: &PreparedKey, origin: &str, outcome: KeyOutcome) {
+    fn considered(&mut self, key: &PreparedKey, origin: &str, outcome: &KeyOutcome) {
         self.keys.push(ConsideredKey {
             kid: key.jwk().kid().map(ToOwned::to_owned),
             kty: key.jwk().kty(),
             source: key.source(),
             origin: origin.to_owned(),
-            outcome,
+            outcome: outcome.clone(),
         });
     }
 }

@@ -9,8 +9,7 @@ use crate::algorithm::Algorithm;
 use crate::crypto::{CryptoBackend, SignatureVerifier};
 use crate::jwk::{Jwk, KeyProblem};
 use crate::key_set::{KeySet, SkippedKey};
-use crate::state::ProviderState;
-use crate::state::SourceFacts;
+use crate::state::{ProviderState, SourceFacts};
 
 /// One key under every algorithm that it fits.
 pub struct PreparedKey {

@@ -40,9 +40,9 @@ impl Rejection {
     pub(crate) fn of_provider(
         reason: Reason,
         provider: Arc<str>,
-        next_attempt: Option<Duration>,
+        next_attempt: impl FnOnce() -> Option<Duration>,
     ) -> Self {
-        let retry_after = (reason.code().http_status() == 503).then(|| retry_after(next_attempt));
+        let retry_after = (reason.code().http_status() == 503).then(|| retry_after(next_attempt()));
         Self { reason, provider: Some(provider), issuers: None, retry_after }
     }
 
