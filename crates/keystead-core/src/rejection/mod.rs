@@ -101,7 +101,7 @@ impl Rejection {
     ///
     /// For logs, explanations and the admin listener: it names accepted values.
     #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    pub fn hint(&self) -> String {
         words::hint(self)
     }
 
