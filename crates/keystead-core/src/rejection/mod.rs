@@ -2,6 +2,7 @@
 
 mod code;
 mod reason;
+mod reference;
 mod words;
 
 use core::fmt;

@@ -11,7 +11,7 @@ use super::{JsonFault, Reason, Rejection};
 use crate::algorithm::Algorithm;
 use crate::json::Kind;
 use crate::state::{Disabled, DisabledWhy, ProviderState};
-use crate::text::{list, quoted, seconds};
+use crate::text::{escaped, list, quoted, seconds};
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -190,8 +190,9 @@ pub(super) fn hint(rejection: &Rejection) -> String {
         Reason::WrongAudience { accepted, .. } => {
             format!("{} accepts {}", setting("audiences"), list(accepted))
         }
-        Reason::ClaimMismatch { accepted, .. } => {
-            format!("{} accepts {}", setting("required_claims"), list(accepted))
+        Reason::ClaimMismatch { claim, accepted, .. } => {
+            let rule = setting("required_claims");
+            format!("{rule}.{} accepts {}", escaped(claim), list(accepted))
         }
         Reason::MissingClaim { claim } => missing_claim(claim, setting),
         Reason::InsufficientScope { missing } => {
@@ -307,9 +308,13 @@ fn missing_claim(claim: &str, setting: impl Fn(&str) -> String) -> String {
         "aud" => format!("every token must name an audience; {} says which", setting("audiences")),
         "exp" => "every token must say when it expires".to_owned(),
         "iat" => {
-            format!("{} or {} asks for it", setting("max_token_age"), setting("required_claims"))
+            format!(
+                "{} or {} asks for it",
+                setting("max_token_age"),
+                setting("required_claims.iat")
+            )
         }
-        _ => format!("{} asks for it", setting("required_claims")),
+        _ => format!("{}.{} asks for it", setting("required_claims"), escaped(claim)),
     }
 }
 
