@@ -52,7 +52,7 @@ fn good() -> Mint {
     Mint::new().kid("k")
 }
 
-fn signed_good(mint: Mint) -> String {
+fn signed_good(mint: &Mint) -> String {
     mint.signed_by(&ec(Some("k"), b'a'))
 }
 
@@ -123,7 +123,7 @@ fn of_texts() -> Vec<Row> {
         ),
         row(
             ready(),
-            signed_good(good()).replacen('.', "=.", 1),
+            signed_good(&good()).replacen('.', "=.", 1),
             "token.base64",
             "malformed",
             "header is not base64url without padding",
@@ -170,7 +170,7 @@ fn of_policies() -> Vec<Row> {
     vec![
         row(
             ready(),
-            signed_good(other_issuer()),
+            signed_good(&other_issuer()),
             "issuer.unknown",
             "unknown_issuer",
             "issuer \"https://login.acme.example/realms/a\" is not configured",
@@ -180,7 +180,7 @@ fn of_policies() -> Vec<Row> {
         ),
         row(
             ready(),
-            signed_good(good().claim("iss", "\"ci\"")),
+            signed_good(&good().claim("iss", "\"ci\"")),
             "issuer.unknown",
             "unknown_issuer",
             "issuer \"ci\" is not configured",
@@ -189,7 +189,7 @@ fn of_policies() -> Vec<Row> {
         ),
         row(
             disabled(DisabledWhy::Off, "it is switched off"),
-            signed_good(good()),
+            signed_good(&good()),
             "issuer.disabled",
             "unknown_issuer",
             "the provider of this issuer is switched off",
@@ -197,7 +197,7 @@ fn of_policies() -> Vec<Row> {
         ),
         row(
             disabled(DisabledWhy::Unset, "issuer is not set"),
-            signed_good(good()),
+            signed_good(&good()),
             "issuer.disabled",
             "unknown_issuer",
             "the provider of this issuer is not set up",
@@ -206,7 +206,7 @@ fn of_policies() -> Vec<Row> {
         row(
             ready()
                 .policy(|p| p.algorithms = [keystead_core::Algorithm::Rs256].into_iter().collect()),
-            signed_good(good()),
+            signed_good(&good()),
             "alg.not_allowed",
             "alg_not_allowed",
             "algorithm \"ES256\" is not allowed",
@@ -214,7 +214,7 @@ fn of_policies() -> Vec<Row> {
         ),
         row(
             ready().policy(|p| p.typ = vec!["at+jwt".to_owned()]),
-            signed_good(good().header("typ", r#""JWT""#)),
+            signed_good(&good().header("typ", r#""JWT""#)),
             "typ.not_accepted",
             "bad_type",
             "token type \"JWT\" is not accepted",
@@ -222,7 +222,7 @@ fn of_policies() -> Vec<Row> {
         ),
         row(
             ready(),
-            signed_good(good().header("typ", r#""application/DPoP+JWT""#)),
+            signed_good(&good().header("typ", r#""application/DPoP+JWT""#)),
             "typ.not_accepted",
             "bad_type",
             "token type \"application/DPoP+JWT\" is not accepted",
@@ -230,7 +230,7 @@ fn of_policies() -> Vec<Row> {
         ),
         row(
             ready(),
-            signed_good(good().header("crit", r#"["exp"]"#).header("b64", "false")),
+            signed_good(&good().header("crit", r#"["exp"]"#).header("b64", "false")),
             "crit.unsupported",
             "unsupported_crit",
             "extension \"exp\", \"b64\" is not supported",
@@ -252,7 +252,7 @@ fn of_keys() -> Vec<Row> {
     vec![
         row(
             ready(),
-            signed_good(good().kid("new")),
+            signed_good(&good().kid("new")),
             "key.unknown_kid",
             "unknown_key",
             "no key with kid \"new\" is known",
@@ -264,7 +264,7 @@ fn of_keys() -> Vec<Row> {
                 r#"{"kty":"RSA","kid":"k","n":"AQAB","e":"AQAB"}"#.to_owned(),
                 rsa_json(b's', r#","kid":"s""#),
             ]))]),
-            signed_good(good()),
+            signed_good(&good()),
             "key.unusable",
             "weak_key",
             "key \"k\" cannot be used",
@@ -273,7 +273,7 @@ fn of_keys() -> Vec<Row> {
         ),
         row(
             World::of([Source::network(skipped(r#","kid":"k","use":"enc""#))]),
-            signed_good(good()),
+            signed_good(&good()),
             "key.mismatch",
             "key_mismatch",
             "key \"k\" is not for algorithm \"ES256\"",
@@ -282,7 +282,7 @@ fn of_keys() -> Vec<Row> {
         ),
         row(
             World::of([Source::network(many)]),
-            signed_good(Mint::new()),
+            signed_good(&Mint::new()),
             "key.ambiguous",
             "unknown_key",
             "token names no key, and 17 keys fit, more than are tried",
@@ -290,28 +290,28 @@ fn of_keys() -> Vec<Row> {
         ),
         unavailable(
             World::of([Source::network(held()).failed()]),
-            signed_good(good().kid("new")),
+            signed_good(&good().kid("new")),
             "keys.unavailable",
             "no key with kid \"new\" is known, and the provider is stale: it may have one",
             asked_again,
         ),
         unavailable(
             World::of([Source::network(KeySet::default()).failed()]),
-            signed_good(good()),
+            signed_good(&good()),
             "keys.unavailable",
             "no usable key of this issuer is known, the provider is cold",
             asked_again,
         ),
         unavailable(
             ready().disabled(misconfigured),
-            signed_good(good()),
+            signed_good(&good()),
             "keys.unavailable",
             "the provider of this issuer is misconfigured",
             "providers.acme: jwks_url: it has no scheme",
         ),
         unavailable(
             World::of([Source::network(held()).expired()]),
-            signed_good(good()),
+            signed_good(&good()),
             "keys.expired",
             "the keys of this issuer were last confirmed 90000 s ago",
             "providers.acme.max_stale is 86400 s; the status of the provider says why it cannot be \
@@ -334,7 +334,7 @@ fn of_times() -> Vec<Row> {
     vec![
         row(
             ready(),
-            signed_good(good().claim("exp", &at(NOW - 61))),
+            signed_good(&good().claim("exp", &at(NOW - 61))),
             "token.expired",
             "expired",
             "token expired 61 s ago",
@@ -343,7 +343,7 @@ fn of_times() -> Vec<Row> {
         ),
         row(
             ready(),
-            signed_good(good().claim("nbf", &at(NOW + 90))),
+            signed_good(&good().claim("nbf", &at(NOW + 90))),
             "token.not_yet_valid",
             "not_yet_valid",
             "token becomes valid in 90 s",
@@ -351,7 +351,7 @@ fn of_times() -> Vec<Row> {
         ),
         row(
             ready(),
-            signed_good(good().claim("iat", &format!("{}.5", NOW + 90))),
+            signed_good(&good().claim("iat", &format!("{}.5", NOW + 90))),
             "token.issued_in_future",
             "not_yet_valid",
             "token was issued 90.500 s in the future",
@@ -359,7 +359,7 @@ fn of_times() -> Vec<Row> {
         ),
         row(
             ready().policy(|p| p.max_token_age = Some(Duration::from_secs(3_600))),
-            signed_good(good().claim("iat", &at(NOW - 3_661))),
+            signed_good(&good().claim("iat", &at(NOW - 3_661))),
             "token.too_old",
             "expired",
             "token was issued 3661 s ago",
@@ -378,7 +378,7 @@ fn of_claims() -> Vec<Row> {
     let missing = |world, claim, sentence, hint| {
         row(
             world,
-            signed_good(good().without(claim)),
+            signed_good(&good().without(claim)),
             "claim.missing",
             "missing_claim",
             sentence,
@@ -386,7 +386,7 @@ fn of_claims() -> Vec<Row> {
         )
     };
     let wrong = |claim, json, class, sentence, hint| {
-        row(ready(), signed_good(good().claim(claim, json)), "claim.type", class, sentence, hint)
+        row(ready(), signed_good(&good().claim(claim, json)), "claim.type", class, sentence, hint)
     };
     vec![
         missing(
@@ -438,7 +438,7 @@ fn of_claims() -> Vec<Row> {
         ),
         row(
             ready(),
-            signed_good(good().claim("aud", r#"["billing","search"]"#)),
+            signed_good(&good().claim("aud", r#"["billing","search"]"#)),
             "audience.not_accepted",
             "bad_audience",
             "audience \"billing\", \"search\" is not accepted",
@@ -446,7 +446,7 @@ fn of_claims() -> Vec<Row> {
         ),
         row(
             tenant(),
-            signed_good(good().claim("tenant", "\"globex\"")),
+            signed_good(&good().claim("tenant", "\"globex\"")),
             "claim.mismatch",
             "bad_audience",
             "claim \"tenant\" is \"globex\", which is not accepted",
@@ -455,7 +455,7 @@ fn of_claims() -> Vec<Row> {
         with_status(
             row(
                 scopes,
-                signed_good(good().claim("scope", "\"read openid\"")),
+                signed_good(&good().claim("scope", "\"read openid\"")),
                 "scope.insufficient",
                 "insufficient_scope",
                 "token lacks a required scope",
@@ -521,7 +521,7 @@ fn a_challenge_says_what_the_code_means_and_nothing_that_was_presented() {
         let refused = row.world.verify(&row.token).unwrap_err();
         assert_eq!(refused.challenge(), refused.code().challenge());
     }
-    let refused = ready().verify(&signed_good(good().claim("iss", "\"ci\""))).unwrap_err();
+    let refused = ready().verify(&signed_good(&good().claim("iss", "\"ci\""))).unwrap_err();
     assert_eq!(
         refused.challenge().unwrap(),
         "Bearer realm=\"keystead\", error=\"invalid_token\", \

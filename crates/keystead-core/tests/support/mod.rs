@@ -187,7 +187,7 @@ impl Source {
 
     /// The same source, which has answered nothing for 90,000 s.
     pub fn expired(mut self) -> Self {
-        self.facts.last_success = Some(MONOTONIC - Duration::from_secs(90_000));
+        self.facts.last_success = Some(MONOTONIC.saturating_sub(Duration::from_secs(90_000)));
         self.failed()
     }
 }
