@@ -267,3 +267,43 @@ impl Diagnostics {
         self.steps.sort_by_key(|step| step.check);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome<'a>(
+        check: Check,
+        result: Result<(), &'a Reason>,
+        detail: &'a dyn Fn() -> Detail,
+    ) -> Outcome<'a> {
+        Outcome { check, result, detail }
+    }
+
+    #[test]
+    fn production_stops_at_the_first_refusal_and_asks_for_no_detail() {
+        let detail = || panic!("nobody asked for it");
+        let passed = ().found(outcome(Check::Expiry, Ok(()), &detail));
+        let failed = ().found(outcome(Check::Expiry, Err(&Reason::Empty), &detail));
+        assert_eq!((passed, failed), (ControlFlow::Continue(()), ControlFlow::Break(())));
+    }
+
+    #[test]
+    fn an_explanation_goes_on_and_lists_what_could_not_be_checked() {
+        let mut diagnostics = Diagnostics::default();
+        let detail = || Detail::new("0", "after 1");
+        for (check, result) in [(Check::Token, Ok(())), (Check::Expiry, Err(&Reason::Empty))] {
+            assert_eq!(
+                diagnostics.found(outcome(check, result, &detail)),
+                ControlFlow::Continue(())
+            );
+        }
+        diagnostics.complete();
+        let checks: Vec<_> = diagnostics.steps.iter().map(|step| step.check).collect();
+        assert_eq!(checks, Check::ALL);
+        let skipped = |step: &&Step| matches!(step.verdict, StepVerdict::Skipped);
+        assert_eq!(diagnostics.steps.iter().filter(skipped).count(), Check::ALL.len() - 2);
+        assert_eq!(diagnostics.failures().collect::<Vec<_>>(), [&Reason::Empty]);
+        assert_eq!(diagnostics.steps[6].detail, Detail::new("0", "after 1"));
+    }
+}

@@ -333,3 +333,107 @@ fn unknown_issuer(rejection: &Rejection) -> String {
             .to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::json::{JsonError, JsonProblem};
+    use crate::token::Segment;
+    use crate::{AlgorithmSet, KeyProblem};
+
+    /// A presented string that would like to be more than that.
+    const NASTY: &str = "\u{1b}[31m\r\nforged=1 \u{202e}\u{200b}\"\\\u{7f}\u{9b}";
+
+    /// Every reason that holds a presented string.
+    fn reasons(nasty: &str) -> Vec<Reason> {
+        let text = || -> Box<str> { nasty.into() };
+        let texts = || vec![nasty.to_owned(); 50];
+        let state = ProviderState::Ready;
+        let twice = JsonError { problem: JsonProblem::DuplicateMember(text()), at: 0 };
+        let why = KeyProblem::Use(text());
+        vec![
+            Reason::NotBearer { scheme: text() },
+            Reason::DuplicateMember { segment: Segment::Payload, name: text() },
+            Reason::Json { segment: Segment::Payload, fault: JsonFault::Text(twice) },
+            Reason::UnknownIssuer { presented: text() },
+            Reason::AlgorithmNotAllowed { presented: text(), allowed: AlgorithmSet::DEFAULT },
+            Reason::WrongType { presented: Some(text()), expected: texts() },
+            Reason::UnsupportedCritical { names: texts() },
+            Reason::NoKey { kid: Some(text()), state },
+            Reason::KeyUnusable { kid: Some(text()), why: why.clone() },
+            Reason::KeyMismatch { kid: Some(text()), algorithm: Algorithm::Es256, why },
+            Reason::ClaimType { claim: text(), found: Kind::Null },
+            Reason::MissingClaim { claim: text() },
+            Reason::WrongAudience { presented: texts(), accepted: texts() },
+            Reason::ClaimMismatch { claim: text(), presented: text(), accepted: texts() },
+            Reason::InsufficientScope { missing: texts() },
+        ]
+    }
+
+    /// Promise 10.
+    #[test]
+    fn nothing_that_was_presented_steers_a_log_or_fills_it() {
+        for nasty in [NASTY, &"x".repeat(100_000), &NASTY.repeat(10_000)] {
+            for reason in reasons(nasty) {
+                let rejection = Rejection::of_provider(reason, Arc::from("acme"), || None);
+                let (sentence, hint) = (rejection.sentence(), rejection.hint());
+                for text in [&sentence, &hint] {
+                    assert_eq!(text.chars().find(|c| c.is_control()), None, "{text:?}");
+                    assert!(!text.contains(['\u{202e}', '\u{200b}']), "{text:?}");
+                    // At most two presented strings of 256 bytes, and the words around them.
+                    assert!(text.len() < 2 * 261 + 150, "{} bytes: {text}", text.len());
+                }
+            }
+        }
+    }
+
+    /// Promise 7: what is accepted is for the operator.
+    #[test]
+    fn accepted_values_stand_in_the_hint_and_not_in_the_sentence() {
+        let accepted = || vec!["accepted-value".to_owned()];
+        let leeway = Duration::from_millis(4_711_500);
+        let (age, limit) = (Duration::from_secs(9), Duration::from_secs(4_711));
+        let kid: Option<Box<str>> = None;
+        for (reason, value) in [
+            (Reason::WrongAudience { presented: vec![], accepted: accepted() }, "accepted-value"),
+            (Reason::WrongType { presented: None, expected: accepted() }, "accepted-value"),
+            (
+                Reason::ClaimMismatch {
+                    claim: "c".into(),
+                    presented: "p".into(),
+                    accepted: accepted(),
+                },
+                "accepted-value",
+            ),
+            (Reason::InsufficientScope { missing: accepted() }, "accepted-value"),
+            (
+                Reason::AlgorithmNotAllowed {
+                    presented: "none".into(),
+                    allowed: AlgorithmSet::EMPTY.with(Algorithm::Es384),
+                },
+                "ES384",
+            ),
+            (Reason::Expired { exp: 0.0, now: 1.0, leeway }, "4711.500 s"),
+            (Reason::NotYetValid { nbf: 2.0, now: 1.0, leeway }, "4711.500 s"),
+            (Reason::IssuedInFuture { iat: 2.0, now: 1.0, leeway }, "4711.500 s"),
+            (Reason::TooOld { iat: 0.0, now: 1.0, max_age: limit }, "4711 s"),
+            (Reason::KeysExpired { age, limit }, "4711 s"),
+            (Reason::KeyUnusable { kid, why: KeyProblem::RsaSize { bits: 4_711 } }, "4711 bits"),
+        ] {
+            let rejection = Rejection::of_provider(reason, Arc::from("acme"), || None);
+            assert!(!rejection.sentence().contains(value), "{rejection}");
+            assert!(rejection.hint().contains(value), "{}", rejection.hint());
+        }
+    }
+
+    #[test]
+    fn a_refusal_without_a_provider_still_has_a_hint() {
+        let audience = Reason::WrongAudience { presented: vec![], accepted: vec!["a".to_owned()] };
+        assert_eq!(Rejection::new(audience).hint(), "the provider's audiences accepts \"a\"");
+        let disabled = Disabled::new(DisabledWhy::Unset, "issuer is not set");
+        let disabled = Rejection::new(Reason::ProviderDisabled { disabled });
+        assert_eq!(disabled.hint(), "issuer is not set");
+    }
+}
