@@ -112,8 +112,8 @@ impl<'a> Claims<'a> {
             .transpose()
     }
 
-    /// The scopes of the token: `scope` (a space-separated string, RFC 8693 section 4.2), `scp`
-    /// (either form) and `scopes` (an array).
+    /// The scopes of the token, from `scope` (RFC 8693 section 4.2), `scp` and `scopes`: each a
+    /// string with spaces between them or an array, as providers differ.
     #[must_use]
     pub fn scopes(self) -> Vec<Cow<'a, str>> {
         let mut scopes = Vec::new();

@@ -5,6 +5,7 @@
 
 use core::fmt;
 use core::ops::ControlFlow;
+use core::time::Duration;
 
 use crate::jwk::KeyProblem;
 use crate::published::PreparedKey;
@@ -148,8 +149,15 @@ pub trait Record {
     /// A provider was found; everything after this is scoped to it.
     fn provider(&mut self, _name: &str) {}
 
-    /// A key was looked at.
-    fn considered(&mut self, _key: &PreparedKey, _origin: &str, _outcome: &KeyOutcome) {}
+    /// A key was looked at, which came from `origin` and was last confirmed `age` ago.
+    fn considered(
+        &mut self,
+        _key: &PreparedKey,
+        _origin: &str,
+        _age: Option<Duration>,
+        _outcome: &KeyOutcome,
+    ) {
+    }
 }
 
 /// The recorder of production: stops at the first refusal, keeps nothing.
@@ -204,7 +212,7 @@ pub enum StepVerdict {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConsideredKey {
-    /// Its `kid`.
+    /// Its `kid`, as it was published: print it with [`crate::text::quoted`].
     pub kid: Option<String>,
     /// Its type.
     pub kty: &'static str,
@@ -212,6 +220,8 @@ pub struct ConsideredKey {
     pub source: usize,
     /// What that source is.
     pub origin: String,
+    /// How long ago that source last confirmed it. Keys of memory and files have no age.
+    pub age: Option<Duration>,
     /// What became of it.
     pub outcome: KeyOutcome,
 }
@@ -230,12 +240,19 @@ impl Record for Diagnostics {
         self.provider = Some(name.to_owned());
     }
 
-    fn considered(&mut self, key: &PreparedKey, origin: &str, outcome: &KeyOutcome) {
+    fn considered(
+        &mut self,
+        key: &PreparedKey,
+        origin: &str,
+        age: Option<Duration>,
+        outcome: &KeyOutcome,
+    ) {
         self.keys.push(ConsideredKey {
             kid: key.jwk().kid().map(ToOwned::to_owned),
             kty: key.jwk().kty(),
             source: key.source(),
             origin: origin.to_owned(),
+            age,
             outcome: outcome.clone(),
         });
     }

@@ -56,6 +56,8 @@ impl TokenLimits {
 }
 
 /// What can be said of a presented token without believing any of it: for logs and explanations.
+///
+/// Its texts are as they were presented: print them with [`crate::text::quoted`].
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct TokenFacts {

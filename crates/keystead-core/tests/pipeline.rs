@@ -476,7 +476,9 @@ mod keys {
         assert_eq!(alone.code(&Mint::new().signed_by(&ec(None, b'a'))), "keys.expired");
         assert_eq!(alone.code(&Mint::new().kid("x").signed_by(&ec(None, b'a'))), "keys.expired");
         let token = good(Mint::new());
-        assert_eq!(considered(&alone.explain(&token)), [(Some("k"), KeyOutcome::Expired)]);
+        let explained = alone.explain(&token);
+        assert_eq!(considered(&explained), [(Some("k"), KeyOutcome::Expired)]);
+        assert_eq!(explained.keys[0].age, Some(Duration::from_secs(90_000)));
         let beside = World::of([
             Source::network(key()).expired(),
             Source::memory(set([ec(Some("m"), b'm')])),

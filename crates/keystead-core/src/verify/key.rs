@@ -84,7 +84,8 @@ impl Search<'_> {
         for key in live.candidates(self.kid) {
             let outcome = self.look_at(key, input, signature);
             let source = live.sources().get(key.source());
-            record.considered(key, source.map_or("", |source| &source.origin), &outcome);
+            let age = source.and_then(|source| source.facts.age(self.held.now));
+            record.considered(key, source.map_or("", |s| &s.origin), age, &outcome);
             if outcome == KeyOutcome::Verified {
                 return Ok(Arc::clone(key));
             }
