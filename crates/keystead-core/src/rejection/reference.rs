@@ -13,9 +13,10 @@ use crate::state::{Disabled, DisabledWhy, ProviderState};
 use crate::token::Segment;
 
 const INTRODUCTION: &str = "\
+<!-- generated from the table of codes: make docs -->
 # Refusals
 
-Generated from the code: do not edit. Codes are never renamed and never reused.
+Codes are never renamed and never reused.
 
 A refusal has a code, a sentence and a hint. The caller gets the code and the sentence, which holds
 presented values only, escaped and cut at 256 bytes. The hint names the setting that would change
