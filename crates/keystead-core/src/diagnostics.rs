@@ -273,6 +273,24 @@ impl Diagnostics {
         })
     }
 
+    /// What would make a check pass that failed for `reason`: the setting to write, or what the
+    /// caller should do.
+    ///
+    /// Only the first failure is a rejection, and a bare reason does not know the provider whose
+    /// setting its hint names.
+    #[must_use]
+    pub fn hint(&self, reason: &Reason) -> String {
+        match (&self.refused, &self.provider) {
+            // The verdict knows more than its reason does.
+            (Some(refused), _) if refused.reason() == reason => refused.hint(),
+            (_, Some(provider)) => {
+                let provider = provider.as_str().into();
+                Rejection::of_provider(reason.clone(), provider, || None).hint()
+            }
+            (_, None) => Rejection::new(reason.clone()).hint(),
+        }
+    }
+
     /// Adds the checks that could not be made, so that the list is always whole.
     pub(crate) fn complete(&mut self) {
         for check in Check::ALL {
