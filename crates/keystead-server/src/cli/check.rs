@@ -28,22 +28,28 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
         Ok(layers) => layers,
         // A file that cannot be read is a finding like others.
         Err(Failure::Configuration(error, _)) => {
-            return show(args.format, error.problems(), &[], console).map(|()| Exit::Configuration);
+            return tell(args.format, error.problems(), None, console);
         }
         Err(failure) => return Err(failure),
     };
-    let problems = config::check(&layers);
     // A configuration that cannot be used has mistakes to look at before any notice.
-    let config = Config::load(&layers).ok();
-    let notices = config.as_ref().map(Config::notices).unwrap_or_default();
-    show(args.format, &problems, notices, console)?;
+    let exit = tell(args.format, &config::check(&layers), Config::load(&layers).ok(), console)?;
     if layers.file.is_none() {
         console.prose(no_file());
     }
-    let place = layers.file.as_ref().map(|file| file.path.display().to_string());
-    let place = place.unwrap_or_else(|| "the configuration".to_owned());
+    Ok(exit)
+}
+
+fn tell(
+    format: Format,
+    problems: &[Problem],
+    config: Option<Config>,
+    console: &mut Console,
+) -> Result<Exit, Failure> {
+    let notices = config.as_ref().map(Config::notices).unwrap_or_default();
+    show(format, problems, notices, console)?;
     console.prose(match (problems.len(), config) {
-        (0, Some(config)) => format!("{place} is right: {}", providers(&config)),
+        (0, Some(config)) => format!("no mistake, {}", providers(&config)),
         (1, _) => "1 mistake".to_owned(),
         (count, _) => format!("{count} mistakes"),
     });

@@ -1,6 +1,7 @@
 //! The command line: one file per verb.
 //!
-//! Standard output is data, standard error is prose. The exit codes are a contract; see [`Exit`].
+//! Standard output is data, standard error is prose. The exit codes are a contract: 0 yes, 1 no, 64
+//! usage, 69 cannot judge, 78 configuration.
 
 mod ask;
 mod check;

@@ -62,7 +62,16 @@ fn refuse(question: &Question, refused: &Rejection, console: &Console) {
     console.prose(format_args!("{verdict} {refused}"));
     let fingerprint = keystead::fingerprint(&question.token);
     console.prose(format_args!("code: {} (token {fingerprint})", refused.code()));
-    if let Some(hint) = refused.hint() {
-        console.prose(format_args!("hint: {hint}"));
+    let status = question.verifier.status();
+    match refused.provider().and_then(|name| Some((name, status.providers.get(name)?))) {
+        // What the hint of a server refers to is right here.
+        Some((name, provider)) if refused.http_status() == 503 => {
+            console.prose(format_args!("{name}: {} ({})", provider.state, provider.reason));
+        }
+        _ => {
+            if let Some(hint) = refused.hint() {
+                console.prose(format_args!("hint: {hint}"));
+            }
+        }
     }
 }

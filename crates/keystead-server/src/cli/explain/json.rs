@@ -1,5 +1,6 @@
 //! An explanation for programs. Members are added, never renamed.
 
+use keystead::core::text::seconds;
 use keystead::core::{Rejection, Step, StepVerdict};
 use keystead::{KeyStatus, SourceStatus};
 
@@ -48,6 +49,8 @@ fn facts(explanation: &Explanation<'_>) -> String {
         Some((header, claims)) => (header.as_str(), claims.as_str()),
         None => ("null", "null"),
     };
+    // What is no number in JSON is none here either.
+    let exp = facts.exp.filter(|exp| exp.is_finite()).map(seconds);
     Object::new()
         .value("verified", Some(explanation.found.accepted()))
         .value("length", Some(facts.length))
@@ -55,7 +58,7 @@ fn facts(explanation: &Explanation<'_>) -> String {
         .maybe("alg", facts.alg.as_deref())
         .maybe("kid", facts.kid.as_deref())
         .maybe("issuer", facts.issuer.as_deref())
-        .value("exp", facts.exp)
+        .raw("exp", &exp.unwrap_or_else(|| "null".to_owned()))
         .raw("header", header)
         .raw("claims", claims)
         .finish()

@@ -77,7 +77,7 @@ impl<'a> Explanation<'a> {
                 };
                 let at = considered.iter().position(same).filter(|_| key.usable);
                 let outcome = at.map(|at| considered.remove(at).outcome.clone());
-                (key, KeyFate::of(key, outcome))
+                (key, KeyFate::of(key, outcome, self.found.token.kid.as_deref()))
             })
             .collect()
     }
@@ -97,13 +97,14 @@ struct KeyFate {
 }
 
 impl KeyFate {
-    fn of(key: &KeyStatus, outcome: Option<KeyOutcome>) -> Self {
+    fn of(key: &KeyStatus, outcome: Option<KeyOutcome>, kid: Option<&str>) -> Self {
+        let is_other = kid.is_some() && key.kid.is_some() && key.kid.as_deref() != kid;
         let (word, why) = match outcome {
             Some(KeyOutcome::Verified) => ("verified", None),
             Some(KeyOutcome::Refused) => ("refused", None),
             Some(KeyOutcome::Unfit(why)) => ("unfit", Some(why.to_string())),
             Some(KeyOutcome::Expired) => ("expired", None),
-            _ if key.usable => ("not_tried", None),
+            _ if key.usable => ("not_tried", is_other.then(|| "it has another kid".to_owned())),
             _ => ("unusable", key.why.clone()),
         };
         Self { word, why }
@@ -136,14 +137,16 @@ fn held_by(source: &SourceStatus, provider: &ProviderStatus, kid: Option<&str>) 
     });
     let held: Vec<_> = held.collect();
     let mut parts = vec![source.state.to_owned()];
-    match (held.len(), kid) {
-        (0, _) => parts.push("no key".to_owned()),
-        (n, Some(kid)) => {
-            let found = held.iter().any(|key| key.kid.as_deref() == Some(kid));
-            let found = if found { "found" } else { "not found" };
-            parts.push(format!("{n} {}, kid {} {found}", plural(n), quoted(kid)));
-        }
-        (n, None) => parts.push(format!("{n} {}", plural(n))),
+    let usable = held.iter().filter(|key| key.usable).count();
+    parts.push(match (held.len(), usable) {
+        (0, _) => "no key".to_owned(),
+        (1, 1) => "1 key".to_owned(),
+        (all, usable) if all == usable => format!("{all} keys"),
+        (all, usable) => format!("{usable} of {all} keys usable"),
+    });
+    if let Some(kid) = kid.filter(|_| !held.is_empty()) {
+        let found = held.iter().any(|key| key.kid.as_deref() == Some(kid));
+        parts.push(format!("kid {} {}", quoted(kid), if found { "found" } else { "not found" }));
     }
     if let Some(error) = &source.last_error {
         parts.push(format!("{}: {}", error.code, error.detail));
@@ -156,8 +159,4 @@ fn held_by(source: &SourceStatus, provider: &ProviderStatus, kid: Option<&str>) 
 /// Where the keys of a source say that they come from, if the source has an address.
 fn origin(source: &SourceStatus) -> Option<String> {
     source.url.as_ref().map(|url| format!("{} {url}", source.kind))
-}
-
-const fn plural(keys: usize) -> &'static str {
-    if keys == 1 { "key" } else { "keys" }
 }

@@ -43,10 +43,9 @@ impl Page {
         let facts = &explanation.found.token;
         let token = &explanation.question.token;
         self.line(format_args!(
-            "token {}: {} bytes, {} segments, judged at {}",
+            "token {}: {} bytes, judged at {}",
             keystead::fingerprint(token),
             facts.length,
-            facts.segments,
             keystead::timestamp(explanation.now)
         ));
         if let Some(exp) = facts.exp {
@@ -124,6 +123,8 @@ impl Page {
         }
         self.line("\nconfigured issuers");
         let providers = &explanation.status.providers;
+        let providers: Vec<_> =
+            providers.iter().filter(|(_, provider)| !provider.issuer.is_empty()).collect();
         for (name, provider) in providers.iter().take(LISTED) {
             let issuers = std::iter::once(&provider.issuer).chain(&provider.aliases);
             let issuers: Vec<_> = issuers.map(|issuer| quoted(issuer).to_string()).collect();
