@@ -24,7 +24,7 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::process::ExitCode;
 
-use clap::builder::styling::{AnsiColor, Styles};
+use clap::builder::styling::{self, AnsiColor, Styles};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use keystead::config::ConfigError;
 
@@ -69,8 +69,8 @@ struct CommandLine {
 }
 
 const STYLES: Styles = Styles::styled()
-    .header(AnsiColor::White.on_default().bold())
-    .usage(AnsiColor::White.on_default().bold())
+    .header(styling::Style::new().bold())
+    .usage(styling::Style::new().bold())
     .error(AnsiColor::Red.on_default());
 
 #[derive(Debug, Subcommand)]
