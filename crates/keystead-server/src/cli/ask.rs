@@ -279,7 +279,7 @@ pub(crate) fn refusal_body(refused: &Rejection, token: &str) -> json::Object {
         .text("error_description", refused.sentence())
         .text("code", code.as_str())
         .text("fingerprint", keystead::fingerprint(token))
-        .maybe("hint", refused.hint())
+        .text("hint", refused.hint())
 }
 
 /// The exit code that a verdict amounts to.

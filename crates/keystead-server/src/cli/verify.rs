@@ -68,10 +68,6 @@ fn refuse(question: &Question, refused: &Rejection, console: &Console) {
         Some((name, provider)) if refused.http_status() == 503 => {
             console.prose(format_args!("{name}: {} ({})", provider.state, provider.reason));
         }
-        _ => {
-            if let Some(hint) = refused.hint() {
-                console.prose(format_args!("hint: {hint}"));
-            }
-        }
+        _ => console.prose(format_args!("hint: {}", refused.hint())),
     }
 }

@@ -78,7 +78,7 @@ fn check(step: &Step, explanation: &Explanation<'_>) -> String {
         .maybe("accepted", some(&step.detail.accepted))
         .maybe("code", reason.map(|reason| reason.code().as_str()))
         .maybe("sentence", reason.map(ToString::to_string))
-        .maybe("hint", reason.and_then(|reason| explanation.found.hint(reason)))
+        .maybe("hint", reason.map(|reason| explanation.found.hint(reason)))
         .finish()
 }
 

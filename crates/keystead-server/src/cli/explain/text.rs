@@ -79,9 +79,7 @@ impl Page {
         self.line(format_args!("  {mark} {}", line.trim_end()));
         let StepVerdict::Failed(reason) = &step.verdict else { return };
         self.line(format_args!("       {}: {reason}", reason.code()));
-        if let Some(hint) = explanation.found.hint(reason) {
-            self.line(format_args!("       hint: {hint}"));
-        }
+        self.line(format_args!("       hint: {}", explanation.found.hint(reason)));
     }
 
     fn keys(&mut self, explanation: &Explanation<'_>) {
