@@ -1,4 +1,10 @@
 //! The forward-auth endpoint of the real program.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop"
+)]
 
 mod support;
 

@@ -28,7 +28,7 @@ impl SocketFile {
         // A socket is born with the permissions of the umask. So it is born in a folder that nobody
         // else can enter, and moved: its name never leads to one that others may connect to.
         let nursery = path.with_file_name(format!(".{}", std::process::id()));
-        DirBuilder::new().mode(0o700).create(&nursery)?;
+        make_private(&nursery)?;
         let bound = Self::bind_in(&nursery, path);
         let removed = fs::remove_dir_all(&nursery);
         let socket = bound?;
@@ -58,6 +58,19 @@ impl Drop for SocketFile {
             // A file that stays behind is replaced by the next start.
             let _stays = fs::remove_file(&self.path);
         }
+    }
+}
+
+/// Makes a folder for this user alone. One that a killed process left behind is replaced: in a
+/// container, every process has the same number.
+fn make_private(folder: &Path) -> io::Result<()> {
+    let make = || DirBuilder::new().mode(0o700).create(folder);
+    match make() {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_dir_all(folder)?;
+            make()
+        }
+        made => made,
     }
 }
 
@@ -101,6 +114,7 @@ mod tests {
         let path = folder.path().join("admin.sock");
         // The standard library leaves the file behind when its listener is closed.
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        fs::create_dir(folder.path().join(format!(".{}", std::process::id()))).unwrap();
         assert!(SocketFile::bind(&path).is_ok());
         fs::write(&path, "precious").unwrap();
         assert_eq!(SocketFile::bind(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);

@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -58,6 +58,8 @@ pub(crate) struct Server {
 struct Log {
     lines: Mutex<(Vec<String>, bool)>,
     grown: Condvar,
+    /// Held by whoever does not want the next line to be read.
+    reading: Mutex<()>,
 }
 
 impl Server {
@@ -106,6 +108,11 @@ impl Server {
             lines = guard;
             assert!(!timeout.timed_out(), "it is not there yet:\n{}", lines.0.join("\n"));
         }
+    }
+
+    /// Reads nothing of the log until this is dropped.
+    pub(crate) fn stall(&self) -> MutexGuard<'_, ()> {
+        self.log.reading.lock().unwrap()
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -177,6 +184,7 @@ fn spawn(config: &str) -> (Child, Arc<Log>, TempDir) {
     std::thread::spawn(move || {
         let lines = || shared.lines.lock().unwrap_or_else(PoisonError::into_inner);
         for line in reader.lines() {
+            let _reading = shared.reading.lock().unwrap_or_else(PoisonError::into_inner);
             lines().0.push(line.unwrap());
             shared.grown.notify_all();
         }
@@ -218,13 +226,15 @@ pub(crate) fn request(
 ) -> Answer {
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n");
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.extend([name, ": ", value, "\r\n"]);
     }
     if !body.is_empty() {
-        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        head.extend(["Content-Length: ", &body.len().to_string(), "\r\n"]);
     }
     head.push_str("\r\n");
-    exchange(TcpStream::connect(address).unwrap(), &[head.as_bytes(), body].concat())
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(GIVE_UP)).unwrap();
+    exchange(stream, &[head.as_bytes(), body].concat())
 }
 
 /// Sends bytes as they are, and reads one answer.
