@@ -39,13 +39,13 @@ fn body(refused: &Refused, detail: RefusalDetail) -> String {
     let Refused { rejection, fingerprint } = refused;
     let code = rejection.code();
     let sentence = (detail != RefusalDetail::Code).then(|| rejection.sentence().into());
-    let hint = (detail == RefusalDetail::Hint).then(|| rejection.hint()).flatten();
+    let hint = (detail == RefusalDetail::Hint).then(|| rejection.hint().into());
     let members: [(&str, Option<Value>); 5] = [
         ("error", Some(code.error().into())),
         ("error_description", sentence),
         ("code", Some(code.as_str().into())),
         ("fingerprint", Some(fingerprint.clone().into())),
-        ("hint", hint.map(Value::from)),
+        ("hint", hint),
     ];
     let there = members.into_iter().filter_map(|(name, value)| Some((name, value?)));
     let members: Vec<_> = there.map(|(name, value)| format!("\"{name}\":{value}")).collect();
