@@ -12,6 +12,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 have make || missing+=(make)
 have cc || missing+=(gcc libc6-dev)
 have python3 || missing+=(python3)
+have curl || missing+=(curl)
 
 if ((${#missing[@]})); then
     if [[ $(id -u) == 0 ]] && have apt-get; then

@@ -84,15 +84,22 @@ impl<'a> Claims<'a> {
     /// # Errors
     /// When it is neither a string nor an array of strings.
     pub fn audience(self) -> Result<Option<Vec<Cow<'a, str>>>, Reason> {
-        let Some(value) = self.member("aud") else { return Ok(None) };
+        let mut names = Vec::new();
+        let present = self.each_audience(|name| names.push(name))?;
+        Ok(present.then_some(names))
+    }
+
+    /// Shows every `aud` without making a list; whether there is the claim at all.
+    pub(crate) fn each_audience(self, mut show: impl FnMut(Cow<'a, str>)) -> Result<bool, Reason> {
+        let Some(value) = self.member("aud") else { return Ok(false) };
         if let Some(one) = value.as_str() {
-            return Ok(Some(vec![one]));
+            show(one);
+            return Ok(true);
         }
-        let elements = value.elements().ok_or_else(|| wrong_type("aud", value))?;
-        elements
-            .map(|e| e.as_str().ok_or_else(|| wrong_type("aud", value)))
-            .collect::<Result<_, _>>()
-            .map(Some)
+        for element in value.elements().ok_or_else(|| wrong_type("aud", value))? {
+            show(element.as_str().ok_or_else(|| wrong_type("aud", value))?);
+        }
+        Ok(true)
     }
 
     /// A `NumericDate` (RFC 7519 section 2) as binary64, if it is there.
@@ -105,8 +112,8 @@ impl<'a> Claims<'a> {
             .transpose()
     }
 
-    /// The scopes of the token: `scope` (a space-separated string, RFC 8693 section 4.2), `scp`
-    /// (either form) and `scopes` (an array).
+    /// The scopes of the token, from `scope` (RFC 8693 section 4.2), `scp` and `scopes`: each a
+    /// string with spaces between them or an array, as providers differ.
     #[must_use]
     pub fn scopes(self) -> Vec<Cow<'a, str>> {
         let mut scopes = Vec::new();
@@ -130,4 +137,77 @@ impl<'a> Claims<'a> {
 
 pub(crate) fn wrong_type(claim: &str, found: Value<'_>) -> Reason {
     Reason::ClaimType { claim: claim.into(), found: found.kind() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::Kind;
+
+    fn with<R>(text: &str, look: impl FnOnce(Claims<'_>) -> R) -> R {
+        look(Claims::new(text, &ClaimsIndex::read(text).unwrap()))
+    }
+
+    fn of_type(claim: &str, found: Kind) -> Reason {
+        Reason::ClaimType { claim: claim.into(), found }
+    }
+
+    #[test]
+    fn claims_are_found_by_name_indexed_or_not() {
+        with(r#" { "is\u0073":"i", "a":{"iss":"inner"}, "\u0062":[1], "jti":"j" } "#, |claims| {
+            assert_eq!(claims.issuer().unwrap().as_deref(), Some("i"));
+            assert_eq!(claims.member("a").unwrap().text(), r#"{"iss":"inner"}"#);
+            assert_eq!(claims.member("b").unwrap().text(), "[1]");
+            assert_eq!(claims.string("jti").as_deref(), Some("j"));
+            assert_eq!(claims.member("c"), None);
+            assert_eq!(claims.member("sub"), None);
+        });
+    }
+
+    #[test]
+    fn an_issuer_is_a_string() {
+        assert_eq!(with("{}", |c| c.issuer().map(|iss| iss.is_some())), Ok(false));
+        let wrong = with(r#"{"iss":["i"]}"#, |c| c.issuer().map(|iss| iss.is_some()));
+        assert_eq!(wrong, Err(of_type("iss", Kind::Array)));
+    }
+
+    #[test]
+    fn an_audience_is_a_string_or_strings() {
+        let audience = |json: &str| {
+            with(&format!(r#"{{"aud":{json}}}"#), |claims| {
+                claims.audience().map(|aud| aud.unwrap().into_iter().map(String::from).collect())
+            })
+        };
+        let strings =
+            |texts: &[&str]| Ok(texts.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(audience(r#""a""#), strings(&["a"]));
+        assert_eq!(audience(r#"["a","\u0062"]"#), strings(&["a", "b"]));
+        assert_eq!(audience("[]"), strings(&[]));
+        assert_eq!(audience(r#"["a",null]"#), Err(of_type("aud", Kind::Array)));
+        assert_eq!(audience("7"), Err(of_type("aud", Kind::Number)));
+        assert_eq!(audience("null"), Err(of_type("aud", Kind::Null)));
+        assert!(with("{}", |claims| claims.audience().unwrap().is_none()));
+    }
+
+    #[test]
+    fn a_date_is_any_number() {
+        let date =
+            |json: &str| with(&format!(r#"{{"exp":{json}}}"#), |claims| claims.numeric_date("exp"));
+        assert_eq!(date("1.8e9"), Ok(Some(1_800_000_000.0)));
+        assert_eq!(date("-0"), Ok(Some(0.0)));
+        assert_eq!(date("1e400"), Ok(Some(f64::INFINITY)));
+        assert_eq!(date("18446744073709551617"), Ok(Some(18_446_744_073_709_551_616.0)));
+        assert_eq!(date(r#""1""#), Err(of_type("exp", Kind::String)));
+        assert_eq!(date("null"), Err(of_type("exp", Kind::Null)));
+    }
+
+    #[test]
+    fn scopes_come_from_three_claims() {
+        let scopes = |text: &str| with(text, |c| c.scopes().join("|"));
+        assert_eq!(scopes(r#"{"scope":"a  b\u0020c"}"#), "a|b|c");
+        assert_eq!(scopes(r#"{"scp":["a b","c",7]}"#), "a b|c");
+        assert_eq!(scopes(r#"{"scopes":["a"],"scp":"b c","scope":"d"}"#), "d|b|c|a");
+        assert_eq!(scopes(r#"{"scope":7,"scopes":{"a":1}}"#), "");
+        assert_eq!(scopes("{}"), "");
+    }
 }

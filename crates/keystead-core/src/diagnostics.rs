@@ -5,6 +5,7 @@
 
 use core::fmt;
 use core::ops::ControlFlow;
+use core::time::Duration;
 
 use crate::jwk::KeyProblem;
 use crate::published::PreparedKey;
@@ -148,8 +149,15 @@ pub trait Record {
     /// A provider was found; everything after this is scoped to it.
     fn provider(&mut self, _name: &str) {}
 
-    /// A key was looked at.
-    fn considered(&mut self, _key: &PreparedKey, _origin: &str, _outcome: KeyOutcome) {}
+    /// A key was looked at, which came from `origin` and was last confirmed `age` ago.
+    fn considered(
+        &mut self,
+        _key: &PreparedKey,
+        _origin: &str,
+        _age: Option<Duration>,
+        _outcome: &KeyOutcome,
+    ) {
+    }
 }
 
 /// The recorder of production: stops at the first refusal, keeps nothing.
@@ -204,7 +212,7 @@ pub enum StepVerdict {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConsideredKey {
-    /// Its `kid`.
+    /// Its `kid`, as it was published: print it with [`crate::text::quoted`].
     pub kid: Option<String>,
     /// Its type.
     pub kty: &'static str,
@@ -212,6 +220,8 @@ pub struct ConsideredKey {
     pub source: usize,
     /// What that source is.
     pub origin: String,
+    /// How long ago that source last confirmed it. Keys of memory and files have no age.
+    pub age: Option<Duration>,
     /// What became of it.
     pub outcome: KeyOutcome,
 }
@@ -230,13 +240,20 @@ impl Record for Diagnostics {
         self.provider = Some(name.to_owned());
     }
 
-    fn considered(&mut self, key: &PreparedKey, origin: &str, outcome: KeyOutcome) {
+    fn considered(
+        &mut self,
+        key: &PreparedKey,
+        origin: &str,
+        age: Option<Duration>,
+        outcome: &KeyOutcome,
+    ) {
         self.keys.push(ConsideredKey {
             kid: key.jwk().kid().map(ToOwned::to_owned),
             kty: key.jwk().kty(),
             source: key.source(),
             origin: origin.to_owned(),
-            outcome,
+            age,
+            outcome: outcome.clone(),
         });
     }
 }
@@ -256,6 +273,24 @@ impl Diagnostics {
         })
     }
 
+    /// What would make a check pass that failed for `reason`: the setting to write, or what the
+    /// caller should do.
+    ///
+    /// Only the first failure is a rejection, and a bare reason does not know the provider whose
+    /// setting its hint names.
+    #[must_use]
+    pub fn hint(&self, reason: &Reason) -> String {
+        match (&self.refused, &self.provider) {
+            // The verdict knows more than its reason does.
+            (Some(refused), _) if refused.reason() == reason => refused.hint(),
+            (_, Some(provider)) => {
+                let provider = provider.as_str().into();
+                Rejection::of_provider(reason.clone(), provider, || None).hint()
+            }
+            (_, None) => Rejection::new(reason.clone()).hint(),
+        }
+    }
+
     /// Adds the checks that could not be made, so that the list is always whole.
     pub(crate) fn complete(&mut self) {
         for check in Check::ALL {
@@ -265,5 +300,45 @@ impl Diagnostics {
             }
         }
         self.steps.sort_by_key(|step| step.check);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome<'a>(
+        check: Check,
+        result: Result<(), &'a Reason>,
+        detail: &'a dyn Fn() -> Detail,
+    ) -> Outcome<'a> {
+        Outcome { check, result, detail }
+    }
+
+    #[test]
+    fn production_stops_at_the_first_refusal_and_asks_for_no_detail() {
+        let detail = || panic!("nobody asked for it");
+        let passed = ().found(outcome(Check::Expiry, Ok(()), &detail));
+        let failed = ().found(outcome(Check::Expiry, Err(&Reason::Empty), &detail));
+        assert_eq!((passed, failed), (ControlFlow::Continue(()), ControlFlow::Break(())));
+    }
+
+    #[test]
+    fn an_explanation_goes_on_and_lists_what_could_not_be_checked() {
+        let mut diagnostics = Diagnostics::default();
+        let detail = || Detail::new("0", "after 1");
+        for (check, result) in [(Check::Token, Ok(())), (Check::Expiry, Err(&Reason::Empty))] {
+            assert_eq!(
+                diagnostics.found(outcome(check, result, &detail)),
+                ControlFlow::Continue(())
+            );
+        }
+        diagnostics.complete();
+        let checks: Vec<_> = diagnostics.steps.iter().map(|step| step.check).collect();
+        assert_eq!(checks, Check::ALL);
+        let skipped = |step: &&Step| matches!(step.verdict, StepVerdict::Skipped);
+        assert_eq!(diagnostics.steps.iter().filter(skipped).count(), Check::ALL.len() - 2);
+        assert_eq!(diagnostics.failures().collect::<Vec<_>>(), [&Reason::Empty]);
+        assert_eq!(diagnostics.steps[6].detail, Detail::new("0", "after 1"));
     }
 }

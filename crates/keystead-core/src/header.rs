@@ -113,16 +113,101 @@ impl<'a> Header<'a> {
             }
         }
         let b64 = self.index.b64.as_ref().map(|s| s.value(self.text));
-        if b64.is_some_and(|value| value.as_bool() != Some(true)) {
-            names.push("b64".to_owned());
-        }
-        if self.index.zip.is_some() {
-            names.push("zip".to_owned());
+        let b64 = b64.is_some_and(|value| value.as_bool() != Some(true));
+        for (name, demanded) in [("b64", b64), ("zip", self.index.zip.is_some())] {
+            if demanded && !names.iter().any(|n| n == name) {
+                names.push(name.to_owned());
+            }
         }
         names
     }
 
     fn string(self, span: Option<&Span>) -> Option<Cow<'a, str>> {
         span?.value(self.text).as_str()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with<R>(text: &str, look: impl FnOnce(Header<'_>) -> R) -> R {
+        look(Header::new(text, &HeaderIndex::read(text).unwrap()))
+    }
+
+    fn refused(text: &str) -> Reason {
+        HeaderIndex::read(text).unwrap_err()
+    }
+
+    #[test]
+    fn members_are_read_with_their_escapes_resolved() {
+        with(r#"{"\u0061lg":"ES\u0032\u0035\u0036","kid":"a\/b","typ":"JWT","x":1}"#, |header| {
+            assert_eq!(header.alg(), "ES256");
+            assert_eq!(header.kid().as_deref(), Some("a/b"));
+            assert_eq!(header.typ().as_deref(), Some("JWT"));
+        });
+        with(r#"{"alg":""}"#, |header| {
+            assert_eq!((&*header.alg(), header.kid(), header.typ()), ("", None, None));
+        });
+    }
+
+    #[test]
+    fn a_member_of_the_wrong_type_is_refused() {
+        let fault = |name, found| member_fault_of(name, found);
+        assert_eq!(refused("{}"), fault("alg", None));
+        for (json, kind) in [
+            ("null", json::Kind::Null),
+            ("7", json::Kind::Number),
+            ("true", json::Kind::Bool),
+            (r#"["ES256"]"#, json::Kind::Array),
+            (r#"{"$ne":""}"#, json::Kind::Object),
+        ] {
+            assert_eq!(refused(&format!(r#"{{"alg":{json}}}"#)), fault("alg", Some(kind)));
+            for name in ["kid", "typ"] {
+                let text = format!(r#"{{"alg":"ES256","{name}":{json}}}"#);
+                assert_eq!(refused(&text), fault(name, Some(kind)), "{text}");
+            }
+        }
+    }
+
+    fn member_fault_of(name: &'static str, found: Option<json::Kind>) -> Reason {
+        let fault = JsonFault::HeaderMember { name, found };
+        Reason::Json { segment: Segment::Header, fault }
+    }
+
+    #[test]
+    fn every_extension_that_must_be_understood_is_named() {
+        let unsupported = |member: &str| {
+            let text = format!(r#"{{"alg":"ES256",{member}}}"#);
+            with(&text, |header| header.unsupported().join(" "))
+        };
+        for (member, names) in [
+            (r#""crit":["exp","x"]"#, "exp x"),
+            (r#""crit":["b64"],"b64":false"#, "b64"),
+            (r#""crit":["b64"],"b64":true"#, "b64"),
+            (r#""crit":["x",7]"#, "x"),
+            // A crit that breaks its own rule (RFC 7515 section 4.1.11).
+            (r#""crit":[]"#, "crit"),
+            (r#""crit":[7]"#, "crit"),
+            (r#""crit":"exp""#, "crit"),
+            (r#""crit":null"#, "crit"),
+            (r#""b64":false"#, "b64"),
+            (r#""b64":"true""#, "b64"),
+            (r#""b64":true"#, ""),
+            (r#""zip":"DEF""#, "zip"),
+            (r#""zip":null"#, "zip"),
+            (r#""cty":"JWT""#, ""),
+        ] {
+            assert_eq!(unsupported(member), names, "{member}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_the_token_brings_is_not_read() {
+        let text = r#"{"alg":"ES256","jku":"https://evil.example","jwk":{"kty":"oct"},"x5c":[7]}"#;
+        with(text, |header| {
+            assert_eq!(header.kid(), None);
+            assert!(header.unsupported().is_empty());
+        });
     }
 }

@@ -116,6 +116,8 @@ pub enum Difference {
     PercentEncoding,
     /// The host.
     Host,
+    /// More than one of scheme, host and port.
+    Origin,
     /// One begins with the other.
     Prefix,
 }
@@ -132,6 +134,7 @@ impl Difference {
             Self::Port => "in port",
             Self::PercentEncoding => "in percent-encoding",
             Self::Host => "in host",
+            Self::Origin => "in scheme, host or port",
             Self::Prefix => "in how much of the path is there",
         }
     }
@@ -160,8 +163,8 @@ fn difference(a: &str, b: &str) -> Option<Difference> {
     if a == b || a.is_empty() || b.is_empty() {
         return None;
     }
-    let trim = |s: &str| s.trim_matches(|c: char| c.is_whitespace() || c.is_control()).to_owned();
-    if trim(a) == trim(b) {
+    let surrounding = |c: char| c.is_whitespace() || c.is_control();
+    if a.trim_matches(surrounding) == b.trim_matches(surrounding) {
         return Some(Difference::Surroundings);
     }
     if a.trim_end_matches('/') == b.trim_end_matches('/') {
@@ -171,23 +174,21 @@ fn difference(a: &str, b: &str) -> Option<Difference> {
         return Some(Difference::Case);
     }
     let (x, y) = (Parts::of(a), Parts::of(b));
-    let same_place = x.host == y.host && x.path == y.path;
-    if same_place && x.port == y.port && x.scheme != y.scheme {
-        return Some(Difference::Scheme);
-    }
-    if same_place && x.port != y.port {
-        return Some(Difference::Port);
-    }
     if percent_decoded(a) == percent_decoded(b) {
         return Some(Difference::PercentEncoding);
     }
-    if x.path == y.path && x.path.len() > 1 {
-        return Some(Difference::Host);
+    if x.path == y.path {
+        return match (x.scheme == y.scheme, x.host == y.host, x.port == y.port) {
+            (false, true, true) => Some(Difference::Scheme),
+            (true, true, false) => Some(Difference::Port),
+            // Two issuers that have no path to share have nothing in common but a host.
+            (_, false, _) if x.path.is_empty() => None,
+            (true, false, true) => Some(Difference::Host),
+            _ => Some(Difference::Origin),
+        };
     }
-    if x.host == y.host && !x.host.is_empty() && (a.starts_with(b) || b.starts_with(a)) {
-        return Some(Difference::Prefix);
-    }
-    None
+    let prefix = a.starts_with(b) || b.starts_with(a);
+    (prefix && x.host == y.host && !x.host.is_empty()).then_some(Difference::Prefix)
 }
 
 /// An issuer taken apart for explanations only.
@@ -203,7 +204,10 @@ impl<'a> Parts<'a> {
         let (scheme, rest) = issuer.split_once("://").unwrap_or(("", issuer));
         let at = rest.find('/').unwrap_or(rest.len());
         let (authority, path) = (rest.get(..at).unwrap_or(rest), rest.get(at..).unwrap_or(""));
-        let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
+        let (host, port) = authority
+            .rsplit_once(':')
+            .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
+            .unwrap_or((authority, ""));
         Self { scheme, host, port, path: path.trim_end_matches('/') }
     }
 }
@@ -212,8 +216,9 @@ fn percent_decoded(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
-        let digits = tail.get(..2).and_then(|d| core::str::from_utf8(d).ok());
-        let byte = digits.filter(|_| *first == b'%').and_then(|d| u8::from_str_radix(d, 16).ok());
+        let digits = tail.get(..2).filter(|d| d.iter().all(u8::is_ascii_hexdigit));
+        let digits = digits.filter(|_| *first == b'%').and_then(|d| core::str::from_utf8(d).ok());
+        let byte = digits.and_then(|d| u8::from_str_radix(d, 16).ok());
         out.push(byte.unwrap_or(*first));
         rest = if byte.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
     }
@@ -272,7 +277,42 @@ mod tests {
             Some(Difference::PercentEncoding)
         );
         assert_eq!(near("https://keycloak.acme.example/realms/a/b"), Some(Difference::Prefix));
+        assert_eq!(near("http://keycloak:8080/realms/a"), Some(Difference::Origin));
+        assert_eq!(near("http://keycloak.acme.example:80/realms/a"), Some(Difference::Origin));
+        assert_eq!(near("\u{200b} https://keycloak.acme.example/realms/a\n"), None);
+        assert_eq!(
+            near(" https://keycloak.acme.example/realms/a\n"),
+            Some(Difference::Surroundings)
+        );
         assert_eq!(near("https://elsewhere.example"), None);
+        assert_eq!(near(REALM.get(..8).unwrap()), None, "a scheme alone is near nothing");
         assert_eq!(near(""), None);
+    }
+
+    #[test]
+    fn issuers_that_are_no_urls_are_near_only_as_text() {
+        assert_eq!(difference("urn:acme:one", "urn:acme:two"), None);
+        assert_eq!(difference("ai-gateway", "AI-Gateway"), Some(Difference::Case));
+        assert_eq!(difference("ai-gateway", "ai-gateway-2"), None);
+        assert_eq!(difference("https://[::1]/a", "https://[::2]/a"), Some(Difference::Host));
+        assert_eq!(difference("https://[::1]/a", "https://[::1]:8443/a"), Some(Difference::Port));
+        assert_eq!(difference("https://a.example/%2", "https://a.example/%+f"), None);
+    }
+
+    #[test]
+    fn the_nearest_of_several_is_named_with_its_setting() {
+        let near = issuers().near_miss("https://login.acme.example/realms/a/").unwrap();
+        assert_eq!(near.setting, "providers.keycloak.aliases");
+        assert_eq!(near.issuer, "https://login.acme.example/realms/a");
+        assert_eq!(near.difference, Difference::TrailingSlash);
+    }
+
+    #[test]
+    fn a_string_has_one_owner_and_an_empty_one_none() {
+        let mut issuers = issuers();
+        issuers.add(8, &Arc::from("other"), "", &[REALM.to_owned(), "own".to_owned()]);
+        assert_eq!(issuers.provider_of(REALM), Some(7));
+        assert_eq!(issuers.provider_of("own"), Some(8));
+        assert_eq!(issuers.provider_of(""), None);
     }
 }

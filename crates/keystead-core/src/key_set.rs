@@ -1,5 +1,6 @@
 //! The keys of one provider (RFC 7517 section 5): parsed one by one.
 
+use core::fmt;
 use std::sync::Arc;
 
 use crate::json::{self, JsonError, Limits, Value};
@@ -40,6 +41,20 @@ pub enum KeySetProblem {
         limit: usize,
     },
 }
+
+impl fmt::Display for KeySetProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json(error) => write!(f, "not JSON ({error})"),
+            Self::NoKeysMember => f.write_str("no JWK Set: it has no array \"keys\""),
+            Self::TooManyKeys { found, limit } => {
+                write!(f, "the set has {found} keys, the limit is {limit}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for KeySetProblem {}
 
 impl KeySet {
     /// The set of these keys.

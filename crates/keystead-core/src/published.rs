@@ -9,8 +9,7 @@ use crate::algorithm::Algorithm;
 use crate::crypto::{CryptoBackend, SignatureVerifier};
 use crate::jwk::{Jwk, KeyProblem};
 use crate::key_set::{KeySet, SkippedKey};
-use crate::state::ProviderState;
-use crate::state::SourceFacts;
+use crate::state::{ProviderState, SourceFacts};
 
 /// One key under every algorithm that it fits.
 pub struct PreparedKey {
@@ -219,4 +218,158 @@ fn prepare(
         return Err(problem);
     }
     Ok(Arc::new(PreparedKey { jwk: Arc::clone(jwk), source, verifiers }))
+}
+
+#[cfg(test)]
+mod tests {
+    use core::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::algorithm::EcCurve;
+    use crate::jwk::Material;
+    use crate::state::{LatestAttempt, SourceKind};
+
+    /// Counts what it is asked to prepare, and cannot prepare one algorithm.
+    #[derive(Default)]
+    struct Counting {
+        prepared: AtomicUsize,
+        refuses: Option<Algorithm>,
+    }
+
+    struct Never;
+
+    impl SignatureVerifier for Never {
+        fn verify(&self, _message: &[u8], _signature: &[u8]) -> bool {
+            false
+        }
+    }
+
+    impl CryptoBackend for Counting {
+        fn prepare(
+            &self,
+            _key: &Jwk,
+            algorithm: Algorithm,
+        ) -> Result<Box<dyn SignatureVerifier>, KeyProblem> {
+            self.prepared.fetch_add(1, Ordering::Relaxed);
+            if self.refuses == Some(algorithm) {
+                return Err(KeyProblem::NotOnCurve);
+            }
+            Ok(Box::new(Never))
+        }
+    }
+
+    fn ec(kid: Option<&str>, letter: u8) -> Jwk {
+        let (x, y) = ([letter; 32].into(), [1; 32].into());
+        Jwk::new(kid, None, Material::Ec { curve: EcCurve::P256, x, y }).unwrap()
+    }
+
+    fn rsa() -> Jwk {
+        let mut n = vec![0xc1; 256];
+        n[255] = 1;
+        Jwk::new(Some("rsa"), None, Material::Rsa { n: n.into(), e: [1, 0, 1].into() }).unwrap()
+    }
+
+    fn source(facts: SourceFacts) -> PublishedSource {
+        PublishedSource::new(Arc::from("keys"), facts)
+    }
+
+    fn publish(
+        sets: &[&KeySet],
+        backend: &Counting,
+        previous: Option<&PublishedKeys>,
+    ) -> PublishedKeys {
+        let sources = sets.iter().map(|set| (source(SourceFacts::memory(1)), *set));
+        PublishedKeys::prepare(sources, backend, previous)
+    }
+
+    #[test]
+    fn a_key_is_prepared_for_every_algorithm_that_it_fits() {
+        let backend = Counting::default();
+        let live = publish(&[&KeySet::new([rsa(), ec(Some("ec"), 1)])], &backend, None);
+        assert_eq!(backend.prepared.into_inner(), 6 + 1);
+        let [rsa, ec] = live.keys() else { panic!("{live:?}") };
+        assert!(rsa.verifier(Algorithm::Rs256).is_ok() && rsa.verifier(Algorithm::Ps512).is_ok());
+        assert!(ec.verifier(Algorithm::Es256).is_ok());
+        let mismatch = KeyProblem::AlgorithmForOtherType { algorithm: Algorithm::Es384, kty: "EC" };
+        assert_eq!(ec.verifier(Algorithm::Es384).err(), Some(mismatch));
+    }
+
+    #[test]
+    fn what_was_prepared_is_taken_over() {
+        let backend = Counting::default();
+        let set = KeySet::new([ec(Some("k"), 1), ec(None, 2)]);
+        let first = publish(&[&set], &backend, None);
+        let grown = KeySet::new([ec(Some("k"), 1), ec(None, 2), ec(Some("k"), 3)]);
+        let second = publish(&[&grown], &backend, Some(&first));
+        assert_eq!(backend.prepared.load(Ordering::Relaxed), 3, "only the new key");
+        assert!(Arc::ptr_eq(&first.keys()[0], &second.keys()[0]));
+        assert!(Arc::ptr_eq(&first.keys()[1], &second.keys()[1]));
+        // A key that now comes from another source says so.
+        let moved = publish(&[&KeySet::default(), &set], &backend, Some(&second));
+        assert_eq!(moved.keys().iter().map(|key| key.source()).collect::<Vec<_>>(), [1, 1]);
+        assert_eq!(backend.prepared.load(Ordering::Relaxed), 5);
+    }
+
+    #[test]
+    fn a_key_that_the_back_end_refuses_is_kept_as_skipped_with_its_source() {
+        let backend = Counting { refuses: Some(Algorithm::Es256), ..Counting::default() };
+        let live = publish(&[&KeySet::default(), &KeySet::new([ec(Some("k"), 1)])], &backend, None);
+        assert!(live.keys().is_empty());
+        let [(1, skipped)] = live.skipped() else { panic!("{live:?}") };
+        assert_eq!((skipped.kid.as_deref(), skipped.kty.as_deref()), (Some("k"), Some("EC")));
+        assert_eq!(skipped.why, KeyProblem::NotOnCurve);
+        // One refused algorithm of several leaves the key to the others.
+        let backend = Counting { refuses: Some(Algorithm::Ps256), ..Counting::default() };
+        let live = publish(&[&KeySet::new([rsa()])], &backend, None);
+        assert!(live.keys()[0].verifier(Algorithm::Rs256).is_ok());
+        let why = live.keys()[0].verifier(Algorithm::Ps256).err().unwrap();
+        assert!(!why.is_mismatch(), "{why}");
+    }
+
+    #[test]
+    fn candidates_have_the_kid_or_none() {
+        let keys = [ec(None, 1), ec(Some("k"), 2), ec(Some("x"), 3), ec(Some("k"), 4), ec(None, 5)];
+        let live = publish(&[&KeySet::new(keys)], &Counting::default(), None);
+        let letters = |kid: Option<&str>| -> Vec<u8> {
+            let letter = |key: &Arc<PreparedKey>| match key.jwk().material() {
+                Material::Ec { x, .. } => x[0],
+                other => panic!("{other:?}"),
+            };
+            live.candidates(kid).map(letter).collect()
+        };
+        assert_eq!(letters(Some("k")), [2, 4, 1, 5], "exact kid first, then the keys without one");
+        assert_eq!(letters(Some("K")), [1, 5]);
+        assert_eq!(letters(None), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn facts_of_several_sources_are_summed_up() {
+        let at = Duration::from_secs;
+        let network = |last_success, next_attempt| {
+            let facts = SourceFacts {
+                kind: SourceKind::Network,
+                latest: LatestAttempt::Failed { at: at(1_000) },
+                last_success: Some(at(last_success)),
+                interval: at(300),
+                max_stale: Some(at(600)),
+                next_attempt: Some(at(next_attempt)),
+                ..SourceFacts::memory(1)
+            };
+            source(facts)
+        };
+        let set = KeySet::default();
+        let sources = [network(100, 1_030), network(200, 1_020), source(SourceFacts::memory(1))];
+        let live = PublishedKeys::prepare(
+            sources.into_iter().map(|source| (source, &set)),
+            &Counting::default(),
+            None,
+        );
+        assert_eq!(live.state(at(1_000)), ProviderState::Stale);
+        assert_eq!(live.next_attempt(at(1_000)), Some(at(20)));
+        assert_eq!(live.next_attempt(at(1_025)), Some(at(0)), "due");
+        assert_eq!(live.expiry(at(1_000)), Some((at(800), at(600))), "the youngest");
+        assert_eq!([0, 1, 2, 3].map(|s| live.serves(s, at(800))), [false, true, true, false]);
+        assert_eq!(&*live.origin(3), "", "there is no such source");
+        assert_eq!(PublishedKeys::default().next_attempt(at(0)), None);
+    }
 }

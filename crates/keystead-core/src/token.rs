@@ -56,6 +56,8 @@ impl TokenLimits {
 }
 
 /// What can be said of a presented token without believing any of it: for logs and explanations.
+///
+/// Its texts are as they were presented: print them with [`crate::text::quoted`].
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct TokenFacts {
@@ -122,7 +124,8 @@ impl<'t> UnverifiedToken<'t> {
         else {
             return Err(wrong_segments(text));
         };
-        let mut decoded = String::new();
+        // Exactly what both take (RFC 4648 section 4), so that the text is allocated once.
+        let mut decoded = String::with_capacity(header.len() * 3 / 4 + payload.len() * 3 / 4);
         decode(Segment::Header, header, &mut decoded)?;
         let header_len = decoded.len();
         if header_len > limits.header {
@@ -249,4 +252,166 @@ pub(crate) fn json_refused(segment: Segment, error: JsonError) -> Reason {
 
 const fn too_large(what: &'static str, limit: usize, unit: &'static str) -> Reason {
     Reason::TooLarge { what, found: None, limit, unit }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn b64(bytes: impl AsRef<[u8]>) -> String {
+        base64_simd::URL_SAFE_NO_PAD.encode_to_string(bytes)
+    }
+
+    fn token(header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
+        format!("{}.{}.{}", b64(header), b64(payload), b64("signature"))
+    }
+
+    fn refused(text: &str) -> Reason {
+        UnverifiedToken::parse(text, TokenLimits::default()).map(|_| ()).unwrap_err()
+    }
+
+    const HEADER: &str = r#"{"alg":"ES256"}"#;
+
+    #[test]
+    fn a_token_is_taken_apart() {
+        let text = token(r#"{"alg":"ES256","kid":"k"}"#, r#"{"iss":"i","exp":1.5}"#);
+        let parsed = UnverifiedToken::parse(&text, TokenLimits::default()).unwrap();
+        assert_eq!(parsed.header().text(), r#"{"alg":"ES256","kid":"k"}"#);
+        assert_eq!(parsed.claims().text(), r#"{"iss":"i","exp":1.5}"#);
+        assert_eq!(parsed.signing_input(), text.rsplit_once('.').unwrap().0);
+        assert_eq!(parsed.with_signature(<[u8]>::to_vec), b"signature");
+        let facts = parsed.facts();
+        assert_eq!((facts.length, facts.segments), (text.len(), 3));
+        assert_eq!((facts.alg.as_deref(), facts.kid.as_deref()), (Some("ES256"), Some("k")));
+        assert_eq!((facts.issuer.as_deref(), facts.exp), (Some("i"), Some(1.5)));
+    }
+
+    #[test]
+    fn a_signature_of_any_length_is_handed_over_whole() {
+        for length in [0, 1, 64, 1_023, 1_024, 1_025, 4_627] {
+            let signature: Vec<_> = (0..=255).cycle().take(length).collect();
+            let text = format!("{}.{}.{}", b64(HEADER), b64("{}"), b64(&signature));
+            let parsed = UnverifiedToken::parse(&text, TokenLimits::default()).unwrap();
+            assert_eq!(parsed.with_signature(<[u8]>::to_vec), signature);
+        }
+    }
+
+    #[test]
+    fn limits_hold_to_the_byte() {
+        let header = |len: usize| format!(r#"{{"alg":"{}"}}"#, "x".repeat(len - 10));
+        let fits = token(header(8_192), "{}");
+        assert!(UnverifiedToken::parse(&fits, TokenLimits::default()).is_ok());
+        let Reason::TooLarge { what: "header", found: Some(8_193), limit: 8_192, .. } =
+            refused(&token(header(8_193), "{}"))
+        else {
+            panic!("a header of 8,193 bytes");
+        };
+        let exact = TokenLimits::with_token(fits.len());
+        assert!(UnverifiedToken::parse(&fits, exact).is_ok());
+        let short = TokenLimits::with_token(fits.len() - 1);
+        let Err(Reason::TooLarge { what: "token", .. }) = UnverifiedToken::parse(&fits, short)
+        else {
+            panic!("a token one byte too long");
+        };
+    }
+
+    #[test]
+    fn segments_are_counted_whatever_is_in_them() {
+        assert_eq!(refused(""), Reason::Empty);
+        for (text, found) in [("abc", 1), (".", 2), ("...", 4), (".a.b.c", 4), ("a.b.c.", 4)] {
+            assert_eq!(refused(text), Reason::Segments { found }, "{text:?}");
+        }
+        assert_eq!(refused(&".".repeat(16_384)), Reason::Segments { found: 16_385 });
+        let serialized = r#"{"protected":"e30","payload":"e30","signature":""}"#;
+        assert_eq!(refused(serialized), Reason::Segments { found: 1 });
+        // Dots of other scripts are no dots.
+        assert_eq!(refused("a\u{ff0e}b\u{ff0e}c"), Reason::Segments { found: 1 });
+    }
+
+    #[test]
+    fn five_segments_are_an_encrypted_token_only_with_enc() {
+        let five = |header: &str| refused(&format!("{}....", b64(header)));
+        assert_eq!(five(r#"{"alg":"dir","enc":"A128GCM"}"#), Reason::Encrypted);
+        for other in [r#"{"alg":"ES256"}"#, r#"["enc"]"#, "enc", r#"{"enc":"A""#] {
+            assert_eq!(five(other), Reason::Segments { found: 5 }, "{other}");
+        }
+        let four = format!("{}...", b64(r#"{"alg":"dir","enc":"A128GCM"}"#));
+        assert_eq!(refused(&four), Reason::Segments { found: 4 });
+    }
+
+    #[test]
+    fn segments_are_base64url_in_its_one_canonical_form() {
+        // "e30" is {}, "e31" has a stray bit, "e30=" is padded, "e" is no whole byte.
+        for broken in ["e31", "e30=", "e", "e3 0", "e30\n", " e30", "e+/0", "\u{435}30", "\"e30\""]
+        {
+            for (segment, at) in
+                [(Segment::Header, 0), (Segment::Payload, 1), (Segment::Signature, 2)]
+            {
+                let mut parts = [b64(HEADER), b64("{}"), b64("signature")];
+                broken.clone_into(&mut parts[at]);
+                assert_eq!(refused(&parts.join(".")), Reason::Base64 { segment }, "{broken:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_scheme_in_front_is_no_part_of_a_token() {
+        let text = format!("Bearer {}", token(HEADER, "{}"));
+        assert_eq!(refused(&text), Reason::Base64 { segment: Segment::Header });
+    }
+
+    #[test]
+    fn what_is_no_text_is_named_with_its_place_in_its_segment() {
+        let encoding = |segment, at| Reason::Json {
+            segment,
+            fault: JsonFault::Text(JsonError { problem: JsonProblem::Encoding, at }),
+        };
+        assert_eq!(refused(&token(b"{\"\xff", "{}")), encoding(Segment::Header, 2));
+        assert_eq!(refused(&token(HEADER, b"{\"a\xc0\xaf\":1}")), encoding(Segment::Payload, 3));
+        // Half a character at the end of the header is not completed by the payload.
+        assert_eq!(refused(&token(b"{}\xc3", b"\xa9{}")), encoding(Segment::Header, 2));
+        let lone = refused(&token(HEADER, r#"{"a":"\ud800"}"#));
+        assert!(matches!(lone, Reason::Json { segment: Segment::Payload, .. }), "{lone:?}");
+    }
+
+    #[test]
+    fn header_and_claims_are_json_objects() {
+        for other in
+            ["", "null", "7", "\"x\"", "[]", "{} {}", "{'a':1}", "\u{feff}{}", "{\"a\":01}"]
+        {
+            let header = refused(&token(other, "{}"));
+            assert!(matches!(header, Reason::Json { segment: Segment::Header, .. }), "{other:?}");
+            let payload = refused(&token(HEADER, other));
+            assert!(matches!(payload, Reason::Json { segment: Segment::Payload, .. }), "{other:?}");
+        }
+        let spaced = token(HEADER, " {\"iss\" : \"i\"}\n");
+        let parsed = UnverifiedToken::parse(&spaced, TokenLimits::default()).unwrap();
+        assert_eq!(parsed.claims().text(), "{\"iss\" : \"i\"}");
+        assert_eq!(parsed.claims().issuer().unwrap().as_deref(), Some("i"));
+    }
+
+    #[test]
+    fn a_member_is_named_once_at_every_level() {
+        let twice = |segment, name: &str| Reason::DuplicateMember { segment, name: name.into() };
+        assert_eq!(
+            refused(&token(r#"{"alg":"ES256","\u0061lg":"none"}"#, "{}")),
+            twice(Segment::Header, "alg")
+        );
+        assert_eq!(
+            refused(&token(HEADER, r#"{"a":[{"b":{"c":1,"c":2}}]}"#)),
+            twice(Segment::Payload, "c")
+        );
+    }
+
+    #[test]
+    fn limits_inside_the_json_are_named() {
+        let what = |payload: &str| match refused(&token(HEADER, payload)) {
+            Reason::TooLarge { what, .. } => what,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(what(&format!("{{\"a\":{}", "[".repeat(5_000))), "nesting");
+        assert_eq!(what(&format!("{{\"a\":{}", "1".repeat(5_000) + "}")), "number");
+        let members: Vec<_> = (0..1_100).map(|n| format!("\"{n}\":0")).collect();
+        assert_eq!(what(&format!("{{{}}}", members.join(","))), "object");
+    }
 }

@@ -7,7 +7,7 @@
 mod key;
 mod outcome;
 
-use core::ops::{ControlFlow, Deref};
+use core::ops::Deref;
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::diagnostics::{Check, Detail, Diagnostics, Outcome, Record};
 use crate::issuer::Issuers;
 use crate::json::Value;
 use crate::policy::{Audiences, Demands, Policy, Requirements, admit_critical, check_types};
-use crate::published::PublishedKeys;
+use crate::published::{PreparedKey, PublishedKeys};
 use crate::rejection::{Reason, Rejection};
 use crate::state::Disabled;
 use crate::text::{list, quoted, seconds};
@@ -115,10 +115,7 @@ fn run<D: Directory, R: Record>(
     });
     let provider = run.route(&token, directory)?;
     // From here on everything is scoped to this one provider.
-    match run.judge(question, token, provider) {
-        Ok(Some(verified)) if run.refused.is_none() => Ok(verified),
-        _ => Err(run.refused.unwrap_or_else(|| Rejection::new(Reason::MissingIssuer))),
-    }
+    run.judge(question, token, provider)
 }
 
 /// One run of the pipeline: the first refusal is the verdict, whatever is looked at after it.
@@ -127,8 +124,24 @@ struct Run<'r, R> {
     refused: Option<Rejection>,
 }
 
-/// The recorder has heard enough.
-struct Stop;
+/// What is held of the one provider that a token is judged by, at this moment.
+struct Held<'a> {
+    provider: &'a Arc<str>,
+    live: &'a PublishedKeys,
+    /// Monotonic.
+    now: Duration,
+}
+
+impl Held<'_> {
+    fn serves(&self, key: &PreparedKey) -> bool {
+        self.live.serves(key.source(), self.now)
+    }
+
+    fn refusal(&self, reason: Reason) -> Rejection {
+        let next_attempt = || self.live.next_attempt(self.now);
+        Rejection::of_provider(reason, Arc::clone(self.provider), next_attempt)
+    }
+}
 
 impl<R: Record> Run<'_, R> {
     fn pass(&mut self, check: Check, detail: &dyn Fn() -> Detail) {
@@ -153,9 +166,9 @@ impl<R: Record> Run<'_, R> {
         &mut self,
         check: Check,
         result: Result<T, Reason>,
-        provider: &impl Provider,
+        held: &Held<'_>,
         detail: &dyn Fn() -> Detail,
-    ) -> Result<Option<T>, Stop> {
+    ) -> Result<Option<T>, Rejection> {
         let reason = match result {
             Ok(value) => {
                 self.pass(check, detail);
@@ -164,10 +177,12 @@ impl<R: Record> Run<'_, R> {
             Err(reason) => reason,
         };
         let flow = self.record.found(Outcome { check, result: Err(&reason), detail });
-        if self.refused.is_none() {
-            self.refused = Some(rejection(reason, provider));
+        let refused = self.refused.take().unwrap_or_else(|| held.refusal(reason));
+        if flow.is_break() {
+            return Err(refused);
         }
-        if flow == ControlFlow::Break(()) { Err(Stop) } else { Ok(None) }
+        self.refused = Some(refused);
+        Ok(None)
     }
 
     /// Finds the one provider whose token this claims to be.
@@ -203,7 +218,7 @@ impl<R: Record> Run<'_, R> {
         self.pass(Check::Issuer, &shown);
         if let Some(disabled) = provider.disabled() {
             let reason = Reason::ProviderDisabled { disabled: disabled.clone() };
-            let rejection = Rejection::of_provider(reason, Arc::clone(provider.name()), None);
+            let rejection = Rejection::of_provider(reason, Arc::clone(provider.name()), || None);
             let shown = || Detail::new(provider.name().to_string(), "a provider in use");
             return Err(self.last(Check::Provider, rejection, &shown));
         }
@@ -217,37 +232,42 @@ impl<R: Record> Run<'_, R> {
         question: Question<'_>,
         token: UnverifiedToken<'_>,
         provider: &P,
-    ) -> Result<Option<VerifiedToken>, Stop> {
-        let demands = Demands::new(provider.policy(), question.requirements);
-        let algorithm = self.admit(&token, &demands, provider)?;
-        self.check(&token, &demands, question.now.as_secs_f64(), provider)?;
+    ) -> Result<VerifiedToken, Rejection> {
         let live = provider.keys();
+        let held = Held { provider: provider.name(), live: &live, now: provider.monotonic() };
+        let demands = Demands::new(provider.policy(), question.requirements);
+        let algorithm = self.admit(&token, &demands, &held)?;
+        self.check(&token, &demands, question.now.as_secs_f64(), &held)?;
         let key = match algorithm {
-            Some(algorithm) => self.find_key(&token, algorithm, &live, provider)?,
+            Some(algorithm) => self.find_key(&token, algorithm, &held)?,
             None => None,
         };
         let claims = token.claims();
-        let authorized = self.note(Check::Scope, demands.authorize(claims), provider, &|| {
+        self.note(Check::Scope, demands.authorize(claims), &held, &|| {
             Detail::new(list(&claims.scopes()), list(demands.scopes))
         })?;
-        let (Some(key), Some(())) = (key, authorized) else { return Ok(None) };
-        Ok(Some(VerifiedToken::new(token.into_decoded(), key, provider, &live)))
+        match (self.refused.take(), key) {
+            (Some(refused), _) => Err(refused),
+            (None, Some(key)) => Ok(VerifiedToken::new(token.into_decoded(), key, &held)),
+            // A key that was not found has been noted above; without one nothing is believed.
+            (None, None) => Err(held.refusal(Reason::BadSignature { candidates: 0 })),
+        }
     }
 
     /// The header against the policy.
-    fn admit<P: Provider>(
+    fn admit(
         &mut self,
         token: &UnverifiedToken<'_>,
         demands: &Demands<'_>,
-        provider: &P,
-    ) -> Result<Option<Algorithm>, Stop> {
+        held: &Held<'_>,
+    ) -> Result<Option<Algorithm>, Rejection> {
         let header = token.header();
         let algorithm =
-            self.note(Check::Algorithm, demands.admit_algorithm(header), provider, &|| {
+            self.note(Check::Algorithm, demands.admit_algorithm(header), held, &|| {
                 let allowed: Vec<_> = demands.algorithms.iter().map(Algorithm::name).collect();
                 Detail::new(quoted(&header.alg()).to_string(), list(&allowed))
             })?;
-        self.note(Check::Type, demands.admit_type(header), provider, &|| {
+        self.note(Check::Type, demands.admit_type(header), held, &|| {
             let accepted = if demands.typ.is_empty() {
                 "any that does not name another purpose".to_owned()
             } else {
@@ -256,36 +276,37 @@ impl<R: Record> Run<'_, R> {
             let presented = header.typ().map(|typ| quoted(&typ).to_string());
             Detail::new(presented.unwrap_or_else(|| "absent".into()), accepted)
         })?;
-        self.note(Check::Critical, admit_critical(header), provider, &|| {
+        self.note(Check::Critical, admit_critical(header), held, &|| {
             Detail::new(list(&header.unsupported()), "")
         })?;
         Ok(algorithm)
     }
 
     /// The claims against the policy and the time.
-    fn check<P: Provider>(
+    fn check(
         &mut self,
         token: &UnverifiedToken<'_>,
         demands: &Demands<'_>,
         now: f64,
-        provider: &P,
-    ) -> Result<(), Stop> {
+        held: &Held<'_>,
+    ) -> Result<(), Rejection> {
         let claims = token.claims();
-        let leeway = demands.leeway.as_secs();
+        let leeway = demands.leeway.as_secs_f64();
         let date = |name: &'static str, rule: &'static str| {
             move || {
                 let presented = claims.member(name).map(Value::text);
-                let accepted = format!("{rule} {} with {leeway} s of leeway", seconds(now));
+                let (now, leeway) = (seconds(now), seconds(leeway));
+                let accepted = format!("{rule} {now} with {leeway} s of leeway");
                 Detail::new(presented.map_or_else(|| "absent".into(), shown), accepted)
             }
         };
         let expiry = demands.check_expiry(claims, now);
-        self.note(Check::Expiry, expiry, provider, &date("exp", "after"))?;
+        self.note(Check::Expiry, expiry, held, &date("exp", "after"))?;
         let not_before = demands.check_not_before(claims, now);
-        self.note(Check::NotBefore, not_before, provider, &date("nbf", "not after"))?;
+        self.note(Check::NotBefore, not_before, held, &date("nbf", "not after"))?;
         let issued_at = demands.check_issued_at(claims, now);
-        self.note(Check::IssuedAt, issued_at, provider, &date("iat", "not after"))?;
-        self.note(Check::Audience, demands.check_audience(claims), provider, &|| {
+        self.note(Check::IssuedAt, issued_at, held, &date("iat", "not after"))?;
+        self.note(Check::Audience, demands.check_audience(claims), held, &|| {
             let presented = claims.member("aud").map(Value::text);
             let accepted = match demands.audiences {
                 Audiences::Any => "any".to_owned(),
@@ -293,10 +314,10 @@ impl<R: Record> Run<'_, R> {
             };
             Detail::new(presented.map_or_else(|| "absent".into(), shown), accepted)
         })?;
-        self.note(Check::Types, check_types(claims), provider, &|| {
+        self.note(Check::Types, check_types(claims), held, &|| {
             Detail::new("", "\"sub\" and \"jti\" are strings where present")
         })?;
-        self.note(Check::RequiredClaims, demands.check_required(claims), provider, &|| {
+        self.note(Check::RequiredClaims, demands.check_required(claims), held, &|| {
             let names: Vec<_> = demands.required_claims.iter().map(|(name, _)| name).collect();
             Detail::new("", list(&names))
         })?;
@@ -307,10 +328,4 @@ impl<R: Record> Run<'_, R> {
 /// A presented JSON text as it may be shown.
 fn shown(text: &str) -> String {
     crate::text::escaped(text).replace("\\\"", "\"")
-}
-
-fn rejection(reason: Reason, provider: &impl Provider) -> Rejection {
-    let judges = reason.code().http_status() != 503;
-    let next = if judges { None } else { provider.keys().next_attempt(provider.monotonic()) };
-    Rejection::of_provider(reason, Arc::clone(provider.name()), next)
 }

@@ -213,14 +213,14 @@ fn a_provider_that_cannot_take_part_says_why() {
         (
             "issuer: x\naudiences: a\njwks_url: https://u:hunter2@h/jwks",
             Misconfigured,
-            "holds a user name or password in it",
+            "holds a user name or password",
         ),
         ("issuer: https://u:hunter2@h\naudiences: a", Misconfigured, "user name or password"),
         ("issuer: https://h", Misconfigured, "audiences are missing"),
         ("issuer: https://h\naudiences: []", Misconfigured, "audiences are missing"),
         ("issuer: https://h\naudiences: [any, b]", Misconfigured, "stands in a list"),
         ("issuer: ' https://h'\naudiences: a", Misconfigured, "white space"),
-        ("issuer: https://\naudiences: a", Misconfigured, "issuer: \"https://\" is not a URL"),
+        ("issuer: https://\naudiences: a", Misconfigured, "\"https://\" has no host"),
         ("issuer: x\naudiences: a\ndiscovery: issuer", Misconfigured, "is no URL"),
         (
             "issuer: https://h\naudiences: a\njwks_url: https://h/1\ndiscovery_url: https://h/2",

@@ -282,7 +282,7 @@ async fn a_set_that_is_too_large_or_empty_is_refused_whole() {
         [
             ("too_large", "the set has 257 keys, the limit is 256"),
             ("empty_set", "the set is empty"),
-            ("no_keys_member", "the answer is JSON, but no JWK Set: it has no array \"keys\""),
+            ("no_keys_member", "no JWK Set: it has no array \"keys\""),
         ]
     );
     world.network.on(KEYS, [Answer::json(jwks_of(most))]);

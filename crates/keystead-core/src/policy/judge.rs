@@ -112,12 +112,17 @@ impl<'a> Demands<'a> {
 
     /// `aud` (RFC 7519 section 4.1.3), which is required unless every audience is accepted.
     pub(crate) fn check_audience(&self, claims: Claims<'_>) -> Result<(), Reason> {
-        let presented = claims.audience()?;
-        let Audiences::OneOf(accepted) = self.audiences else { return Ok(()) };
-        let presented = presented.ok_or_else(|| missing("aud"))?;
-        if presented.iter().any(|aud| accepted.iter().any(|a| a == aud)) {
+        let Audiences::OneOf(accepted) = self.audiences else {
+            return claims.each_audience(|_| ()).map(|_| ());
+        };
+        let mut named = false;
+        if !claims.each_audience(|aud| named |= accepted.iter().any(|a| *a == aud))? {
+            return Err(missing("aud"));
+        }
+        if named {
             return Ok(());
         }
+        let presented = claims.audience()?.unwrap_or_default();
         Err(Reason::WrongAudience {
             presented: presented.into_iter().map(Cow::into_owned).collect(),
             accepted: accepted.clone(),
@@ -216,5 +221,237 @@ fn is_one_of(value: Value<'_>, accepted: &[String]) -> bool {
         Kind::String => value.as_str().is_some_and(|text| accepted.iter().any(|a| *a == text)),
         Kind::Number | Kind::Bool => accepted.iter().any(|a| a == value.text()),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claims::ClaimsIndex;
+    use crate::header::HeaderIndex;
+
+    const NOW: f64 = 1_800_000_000.0;
+
+    fn policy() -> Policy {
+        Policy::new("i", Audiences::OneOf(vec!["a".to_owned(), "b".to_owned()]))
+    }
+
+    /// What `look` finds in these claims under a policy and what a call asks for.
+    fn judge(
+        policy: &Policy,
+        call: &Requirements,
+        claims: &str,
+        look: impl FnOnce(&Demands<'_>, Claims<'_>) -> Result<(), Reason>,
+    ) -> &'static str {
+        let index = ClaimsIndex::read(claims).unwrap();
+        let verdict = look(&Demands::new(policy, call), Claims::new(claims, &index));
+        verdict.map_or_else(|reason| reason.code().as_str(), |()| "ok")
+    }
+
+    fn time(claims: &str) -> &'static str {
+        timed(&policy(), claims)
+    }
+
+    fn timed(policy: &Policy, claims: &str) -> &'static str {
+        judge(policy, &Requirements::new(), claims, |demands, claims| {
+            demands
+                .check_expiry(claims, NOW)
+                .and_then(|()| demands.check_not_before(claims, NOW))
+                .and_then(|()| demands.check_issued_at(claims, NOW))
+        })
+    }
+
+    #[test]
+    fn exp_is_compared_with_leeway_to_the_fraction() {
+        let exp = |json: &str| time(&format!(r#"{{"exp":{json}}}"#));
+        assert_eq!(exp("1799999940"), "token.expired", "now = exp + leeway");
+        assert_eq!(exp("1799999940.001"), "ok");
+        assert_eq!(exp("1799999941"), "ok");
+        assert_eq!(exp("1.8e9"), "ok");
+        let mut strict = policy();
+        strict.leeway = Duration::ZERO;
+        assert_eq!(timed(&strict, r#"{"exp":1800000000}"#), "token.expired");
+        assert_eq!(timed(&strict, r#"{"exp":1800000000.5}"#), "ok");
+        strict.leeway = Duration::from_millis(500);
+        assert_eq!(timed(&strict, r#"{"exp":1799999999.5}"#), "token.expired");
+        assert_eq!(timed(&strict, r#"{"exp":1799999999.75}"#), "ok");
+    }
+
+    #[test]
+    fn no_exp_wraps_or_saturates_into_the_future() {
+        let exp = |json: &str| time(&format!(r#"{{"exp":{json}}}"#));
+        for past in ["0", "-0", "-1", "-1e400", "-18446744073709551615", "-9223372036854775808"] {
+            assert_eq!(exp(past), "token.expired", "{past}");
+        }
+        for beyond in ["9223372036854775808", "18446744073709551617", "1e400", "1e19"] {
+            assert_eq!(exp(beyond), "claim.type", "{beyond}");
+        }
+        assert_eq!(exp("9223372036854774784"), "ok", "the last binary64 below 2^63");
+        for wrong in ["\"1800000600\"", "null", "true", "[1800000600]", "{}"] {
+            assert_eq!(exp(wrong), "claim.type", "{wrong}");
+        }
+        assert_eq!(time("{}"), "claim.missing");
+        // However far clocks may differ, a negative number is no time of ours.
+        let mut loose = policy();
+        loose.leeway = Duration::MAX;
+        assert_eq!(timed(&loose, r#"{"exp":-1}"#), "token.expired");
+        assert_eq!(timed(&loose, r#"{"exp":0}"#), "ok");
+    }
+
+    #[test]
+    fn nbf_and_iat_are_optional_finite_and_have_a_leeway() {
+        let with = |name: &str, json: &str| time(&format!(r#"{{"exp":1.9e9,"{name}":{json}}}"#));
+        for (name, code) in [("nbf", "token.not_yet_valid"), ("iat", "token.issued_in_future")] {
+            assert_eq!(with(name, "1800000060"), "ok", "{name} = now + leeway");
+            assert_eq!(with(name, "1800000060.5"), code);
+            assert_eq!(with(name, "1e300"), code);
+            assert_eq!(with(name, "-1e300"), "ok");
+            for wrong in ["1e400", "-1e400", "\"0\"", "null", "[]"] {
+                assert_eq!(with(name, wrong), "claim.type", "{name} {wrong}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_limit_of_age_makes_iat_required() {
+        let mut policy = policy();
+        policy.max_token_age = Some(Duration::from_secs(3_600));
+        let iat = |json: &str| timed(&policy, &format!(r#"{{"exp":1.9e9,"iat":{json}}}"#));
+        assert_eq!(timed(&policy, r#"{"exp":1.9e9}"#), "claim.missing");
+        assert_eq!(iat("1799996340"), "ok", "now - iat = age + leeway");
+        assert_eq!(iat("1799996339.5"), "token.too_old");
+        assert_eq!(iat("-1e300"), "token.too_old");
+        assert_eq!(iat("1800000061"), "token.issued_in_future");
+    }
+
+    fn audience(audiences: Audiences, claims: &str) -> &'static str {
+        let policy = Policy::new("i", audiences);
+        judge(&policy, &Requirements::new(), claims, |demands, claims| {
+            demands.check_audience(claims)
+        })
+    }
+
+    #[test]
+    fn any_audience_still_has_the_right_type() {
+        let one_of = |claims| audience(policy().audiences, claims);
+        assert_eq!(one_of(r#"{"aud":"b"}"#), "ok");
+        assert_eq!(one_of(r#"{"aud":["x","a"]}"#), "ok");
+        assert_eq!(one_of(r#"{"aud":["a","x"]}"#), "ok");
+        assert_eq!(one_of(r#"{"aud":["a",7]}"#), "claim.type", "whatever stands before it");
+        assert_eq!(one_of(r#"{"aud":[]}"#), "audience.not_accepted");
+        assert_eq!(one_of("{}"), "claim.missing");
+        assert_eq!(
+            audience(Audiences::OneOf(Vec::new()), r#"{"aud":"a"}"#),
+            "audience.not_accepted"
+        );
+        assert_eq!(audience(Audiences::Any, "{}"), "ok");
+        assert_eq!(audience(Audiences::Any, r#"{"aud":"x"}"#), "ok");
+        assert_eq!(audience(Audiences::Any, r#"{"aud":7}"#), "claim.type");
+    }
+
+    #[test]
+    fn required_claims_are_present_and_equal_to_one_of_the_texts() {
+        let required = |rule: ClaimRule, json: &str| {
+            let call = Requirements::new().required_claim("c", rule);
+            judge(&policy(), &call, &format!(r#"{{"c":{json}}}"#), |demands, claims| {
+                demands.check_required(claims)
+            })
+        };
+        let one_of = |json| {
+            let texts = ["x", "7", "true"].map(ToOwned::to_owned).to_vec();
+            required(ClaimRule::OneOf(texts), json)
+        };
+        for json in ["\"x\"", r#""\u0078""#, "7", "true", "[\"y\",\"x\"]", "[7]"] {
+            assert_eq!(one_of(json), "ok", "{json}");
+        }
+        for json in ["\"X\"", "\"x \"", "7.0", "false", "[]", "[[\"x\"]]", "{\"x\":1}"] {
+            assert_eq!(one_of(json), "claim.mismatch", "{json}");
+        }
+        assert_eq!(one_of("null"), "claim.missing");
+        assert_eq!(required(ClaimRule::Present, "null"), "claim.missing");
+        for json in ["0", "\"\"", "false", "[]", "{}"] {
+            assert_eq!(required(ClaimRule::Present, json), "ok", "{json}");
+        }
+    }
+
+    #[test]
+    fn sub_and_jti_are_strings() {
+        let types = |claims| judge(&policy(), &Requirements::new(), claims, |_, c| check_types(c));
+        assert_eq!(types("{}"), "ok");
+        assert_eq!(types(r#"{"sub":"s","jti":"j"}"#), "ok");
+        assert_eq!(types(r#"{"sub":null}"#), "claim.type");
+        assert_eq!(types(r#"{"jti":7}"#), "claim.type");
+    }
+
+    #[test]
+    fn scopes_are_asked_for_all_together() {
+        let scoped = |claims| {
+            let call = Requirements::new().scopes(["a", "b"]);
+            judge(&policy(), &call, claims, |demands, claims| {
+                assert_eq!(demands.scopes, ["a", "b"]);
+                demands.authorize(claims)
+            })
+        };
+        assert_eq!(scoped(r#"{"scope":"b c a"}"#), "ok");
+        assert_eq!(scoped(r#"{"scope":"a"}"#), "scope.insufficient");
+        assert_eq!(scoped("{}"), "scope.insufficient");
+    }
+
+    fn admitted(policy: &Policy, header: &str) -> &'static str {
+        let index = HeaderIndex::read(header).unwrap();
+        let header = Header::new(header, &index);
+        let call = Requirements::new();
+        let demands = Demands::new(policy, &call);
+        let verdict = demands.admit_algorithm(header).and_then(|_| demands.admit_type(header));
+        verdict.map_or_else(|reason| reason.code().as_str(), |()| "ok")
+    }
+
+    #[test]
+    fn types_are_media_types() {
+        let with = |typ: &str| format!(r#"{{"alg":"ES256","typ":"{typ}"}}"#);
+        let free = policy();
+        assert_eq!(admitted(&free, r#"{"alg":"ES256"}"#), "ok");
+        for typ in ["JWT", "at+jwt", "anything", "", "x/dpop+jwt"] {
+            assert_eq!(admitted(&free, &with(typ)), "ok", "{typ}");
+        }
+        for typ in OTHER_PURPOSES {
+            assert_eq!(admitted(&free, &with(typ)), "typ.not_accepted", "{typ}");
+            let long = format!("APPLICATION/{}", typ.to_uppercase());
+            assert_eq!(admitted(&free, &with(&long)), "typ.not_accepted", "{long}");
+        }
+        let mut bound = policy();
+        bound.typ = ["application/at+jwt", "logout+jwt", "x/y"].map(ToOwned::to_owned).to_vec();
+        for typ in ["at+jwt", "AT+JWT", "Application/At+Jwt", "logout+jwt"] {
+            assert_eq!(admitted(&bound, &with(typ)), "ok", "{typ}");
+        }
+        for typ in ["JWT", "at+jwt ", "application/application/at+jwt", "application/x/y", ""] {
+            assert_eq!(admitted(&bound, &with(typ)), "typ.not_accepted", "{typ}");
+        }
+        assert_eq!(admitted(&bound, r#"{"alg":"ES256"}"#), "typ.not_accepted");
+    }
+
+    #[test]
+    fn a_call_replaces_what_it_sets_and_keeps_the_rest() {
+        let mut policy = policy();
+        policy.scopes = vec!["s".to_owned()];
+        policy.max_token_age = Some(Duration::from_secs(9));
+        let kept = Requirements::new();
+        let demands = Demands::new(&policy, &kept);
+        assert_eq!((demands.audiences, demands.scopes), (&policy.audiences, &*policy.scopes));
+        assert_eq!((demands.leeway, demands.max_token_age), (policy.leeway, policy.max_token_age));
+        let call = Requirements::new()
+            .audiences(["c"])
+            .algorithms(AlgorithmSet::EMPTY)
+            .typ(["t"])
+            .scopes(Vec::<String>::new())
+            .required_claim("c", ClaimRule::Present)
+            .leeway(Duration::from_secs(1))
+            .max_token_age(Duration::from_secs(2));
+        let demands = Demands::new(&policy, &call);
+        assert_eq!(demands.audiences, &Audiences::OneOf(vec!["c".to_owned()]));
+        assert_eq!((demands.algorithms, demands.typ.len()), (AlgorithmSet::EMPTY, 1));
+        assert_eq!((demands.scopes.len(), demands.required_claims.len()), (0, 1));
+        assert_eq!(demands.leeway, Duration::from_secs(1));
+        assert_eq!(demands.max_token_age, Some(Duration::from_secs(2)));
     }
 }

@@ -2,6 +2,7 @@
 
 mod code;
 mod reason;
+mod reference;
 mod words;
 
 use core::fmt;
@@ -40,9 +41,9 @@ impl Rejection {
     pub(crate) fn of_provider(
         reason: Reason,
         provider: Arc<str>,
-        next_attempt: Option<Duration>,
+        next_attempt: impl FnOnce() -> Option<Duration>,
     ) -> Self {
-        let retry_after = (reason.code().http_status() == 503).then(|| retry_after(next_attempt));
+        let retry_after = (reason.code().http_status() == 503).then(|| retry_after(next_attempt()));
         Self { reason, provider: Some(provider), issuers: None, retry_after }
     }
 
@@ -101,7 +102,7 @@ impl Rejection {
     ///
     /// For logs, explanations and the admin listener: it names accepted values.
     #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    pub fn hint(&self) -> String {
         words::hint(self)
     }
 

@@ -1,13 +1,17 @@
 //! The words of a refusal: a sentence for the caller, a hint for the operator.
 //!
-//! Lower case, no full stop, values in quotes, numbers with units. The sentence holds presented
-//! values only; accepted ones are in the hint.
+//! Lower case, no full stop, values in quotes, numbers with units. The sentence goes to the caller:
+//! of values it holds presented ones only. What is accepted, how far clocks may differ and what is
+//! wrong with a key stand in the hint.
 
 use core::fmt;
+use core::time::Duration;
 
 use super::{JsonFault, Reason, Rejection};
-use crate::state::{DisabledWhy, ProviderState};
-use crate::text::{list, quoted, seconds};
+use crate::algorithm::Algorithm;
+use crate::json::Kind;
+use crate::state::{Disabled, DisabledWhy, ProviderState};
+use crate::text::{escaped, list, quoted, seconds};
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,6 +47,10 @@ impl Reason {
     /// The sentences of everything that is found once the token has the right shape.
     fn fmt_of_provider(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // Of the claims that must have a type, only a date may be a number; this one is none.
+            Self::ClaimType { claim, found: Kind::Number } if is_date(claim) => {
+                write!(f, "claim {} is a number out of range", quoted(claim))
+            }
             Self::ClaimType { claim, found } => {
                 write!(f, "claim {} has the wrong JSON type: it is {found}", quoted(claim))
             }
@@ -75,9 +83,7 @@ impl Reason {
             Self::ClaimMismatch { claim, presented, .. } => {
                 write!(f, "claim {} is {}, which is not accepted", quoted(claim), quoted(presented))
             }
-            Self::InsufficientScope { missing } => {
-                write!(f, "token lacks scope {}", list(missing))
-            }
+            Self::InsufficientScope { .. } => f.write_str("token lacks a required scope"),
             _ => self.fmt_of_key_or_time(f),
         }
     }
@@ -85,11 +91,9 @@ impl Reason {
     fn fmt_of_key_or_time(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoKey { kid, state } => fmt_no_key(f, kid.as_deref(), *state),
-            Self::KeyUnusable { kid, why } => {
-                write!(f, "{} cannot be used: {why}", Key(kid.as_deref()))
-            }
-            Self::KeyMismatch { kid, algorithm, why } => {
-                write!(f, "{} is not for algorithm \"{algorithm}\": {why}", Key(kid.as_deref()))
+            Self::KeyUnusable { kid, .. } => write!(f, "{} cannot be used", Key(kid.as_deref())),
+            Self::KeyMismatch { kid, algorithm, .. } => {
+                write!(f, "{} is not for algorithm \"{algorithm}\"", Key(kid.as_deref()))
             }
             Self::Ambiguous { fitting } => {
                 write!(f, "token names no key, and {fitting} keys fit, more than are tried")
@@ -97,42 +101,27 @@ impl Reason {
             Self::NoKeysYet { state } => {
                 write!(f, "no usable key of this issuer is known, the provider is {state}")
             }
-            Self::KeysExpired { age, limit } => write!(
-                f,
-                "the keys of this issuer are {} s old, the limit is {} s",
-                age.as_secs(),
-                limit.as_secs()
-            ),
+            Self::KeysExpired { age, .. } => {
+                write!(f, "the keys of this issuer were last confirmed {} s ago", age.as_secs())
+            }
             Self::BadSignature { candidates: 1 } => {
                 f.write_str("the signature was not made by the key of this issuer that fits")
             }
             Self::BadSignature { candidates } => {
                 write!(f, "the signature was made by none of the {candidates} keys that fit")
             }
-            Self::Expired { exp, now, leeway } => write!(
-                f,
-                "token expired {} s ago, {} s are allowed",
-                seconds(now - exp),
-                leeway.as_secs()
-            ),
-            Self::NotYetValid { nbf, now, leeway } => write!(
-                f,
-                "token becomes valid in {} s, {} s are allowed",
-                seconds(nbf - now),
-                leeway.as_secs()
-            ),
-            Self::IssuedInFuture { iat, now, leeway } => write!(
-                f,
-                "token was issued {} s in the future, {} s are allowed",
-                seconds(iat - now),
-                leeway.as_secs()
-            ),
-            Self::TooOld { iat, now, max_age } => write!(
-                f,
-                "token was issued {} s ago, {} s are allowed",
-                seconds(now - iat),
-                max_age.as_secs()
-            ),
+            Self::Expired { exp, now, .. } => {
+                write!(f, "token expired {} s ago", seconds(now - exp))
+            }
+            Self::NotYetValid { nbf, now, .. } => {
+                write!(f, "token becomes valid in {} s", seconds(nbf - now))
+            }
+            Self::IssuedInFuture { iat, now, .. } => {
+                write!(f, "token was issued {} s in the future", seconds(iat - now))
+            }
+            Self::TooOld { iat, now, .. } => {
+                write!(f, "token was issued {} s ago", seconds(now - iat))
+            }
             // Everything else has its sentence above.
             _ => f.write_str(self.code().meaning()),
         }
@@ -174,38 +163,22 @@ impl fmt::Display for Key<'_> {
     }
 }
 
-pub(super) fn hint(rejection: &Rejection) -> Option<String> {
+pub(super) fn hint(rejection: &Rejection) -> String {
     let setting = |name: &str| match rejection.provider() {
         Some(provider) => format!("providers.{provider}.{name}"),
         None => format!("the provider's {name}"),
     };
-    let hint = match rejection.reason() {
-        Reason::Missing => "send the header \"Authorization: Bearer TOKEN\"".to_owned(),
-        Reason::NotBearer { .. } => "only \"Authorization: Bearer TOKEN\" is accepted".to_owned(),
-        Reason::SeveralCredentials => {
-            "send exactly one Authorization header with one token".to_owned()
-        }
-        Reason::TooLarge { what: "token", .. } => {
-            "limits.token sets the limit; an identity provider may be set to put less into a token"
-                .to_owned()
-        }
-        Reason::Empty => "the Authorization header was present but had nothing after \"Bearer \"; \
-                          the caller had no token to send"
-            .to_owned(),
-        Reason::Segments { .. } => {
-            "this is not a JWT; an opaque token cannot be verified without asking its issuer"
-                .to_owned()
-        }
-        Reason::Encrypted => {
-            "ask the identity provider for signed tokens (JWS); decryption is not supported"
-                .to_owned()
-        }
+    match rejection.reason() {
         Reason::UnknownIssuer { .. } => unknown_issuer(rejection),
-        Reason::ProviderDisabled { disabled } => {
-            format!("{}: {}", setting("use"), disabled.reason)
+        Reason::ProviderDisabled { disabled: Disabled { why: DisabledWhy::Off, reason } } => {
+            format!("{}: {reason}", setting("use"))
         }
+        Reason::ProviderDisabled { disabled } => match rejection.provider() {
+            Some(provider) => format!("providers.{provider}: {}", disabled.reason),
+            None => disabled.reason.to_string(),
+        },
         Reason::AlgorithmNotAllowed { allowed, .. } => {
-            let names: Vec<_> = allowed.iter().map(|a| a.name().to_owned()).collect();
+            let names: Vec<_> = allowed.iter().map(Algorithm::name).collect();
             format!("{} allows {}", setting("algorithms"), list(&names))
         }
         Reason::WrongType { expected, .. } if expected.is_empty() => {
@@ -217,18 +190,24 @@ pub(super) fn hint(rejection: &Rejection) -> Option<String> {
         Reason::WrongAudience { accepted, .. } => {
             format!("{} accepts {}", setting("audiences"), list(accepted))
         }
-        Reason::ClaimMismatch { accepted, .. } => {
-            format!("{} accepts {}", setting("required_claims"), list(accepted))
+        Reason::ClaimMismatch { claim, accepted, .. } => {
+            let rule = setting("required_claims");
+            format!("{rule}.{} accepts {}", escaped(claim), list(accepted))
         }
         Reason::MissingClaim { claim } => missing_claim(claim, setting),
-        Reason::InsufficientScope { .. } => format!("{} asks for it", setting("scopes")),
-        reason => return key_or_time_hint(reason, setting),
-    };
-    Some(hint)
+        Reason::InsufficientScope { missing } => {
+            format!("{} asks for {}", setting("scopes"), list(missing))
+        }
+        reason => key_or_time_hint(reason, setting),
+    }
 }
 
-fn key_or_time_hint(reason: &Reason, setting: impl Fn(&str) -> String) -> Option<String> {
-    let hint = match reason {
+fn key_or_time_hint(reason: &Reason, setting: impl Fn(&str) -> String) -> String {
+    let clocks = |leeway: &Duration| {
+        let leeway = seconds(leeway.as_secs_f64());
+        format!("compare the clocks; {} lets them differ by {leeway} s", setting("leeway"))
+    };
+    match reason {
         Reason::NoKey { state: ProviderState::Ready, .. } => {
             "the provider published no such key when it was last asked; a token of another \
              environment, or one signed with a key that was withdrawn, looks like this"
@@ -239,42 +218,103 @@ fn key_or_time_hint(reason: &Reason, setting: impl Fn(&str) -> String) -> Option
              the background"
                 .to_owned()
         }
-        Reason::KeyUnusable { .. } => "the provider has to publish another key".to_owned(),
-        Reason::KeyMismatch { .. } => {
-            "a key is used with the algorithm, use and key_ops that it is published with".to_owned()
+        Reason::KeyUnusable { why, .. } => {
+            format!("{why}; the provider has to publish another key")
         }
+        Reason::KeyMismatch { why, .. } => format!(
+            "{why}; a key is used with the algorithm, use and key_ops that it is published with"
+        ),
         Reason::Ambiguous { .. } => {
             "the identity provider should name the key in the header member kid".to_owned()
         }
-        Reason::KeysExpired { .. } => {
-            format!(
-                "{} sets the limit; the status of the provider says why it cannot be reached",
-                setting("max_stale")
-            )
-        }
+        Reason::KeysExpired { limit, .. } => format!(
+            "{} is {} s; the status of the provider says why it cannot be reached",
+            setting("max_stale"),
+            limit.as_secs()
+        ),
         Reason::BadSignature { .. } => {
             "the token was changed on its way, or signed by somebody else".to_owned()
         }
-        Reason::Expired { .. } => format!(
-            "the caller should fetch a new token; compare the clocks if it is fresh; {} says how \
-             far they may differ",
-            setting("leeway")
-        ),
-        Reason::NotYetValid { .. } | Reason::IssuedInFuture { .. } => {
-            format!("compare the clocks; {} says how far they may differ", setting("leeway"))
+        Reason::Expired { leeway, .. } => {
+            format!("the caller should fetch a new token; if it is fresh, {}", clocks(leeway))
         }
-        Reason::TooOld { .. } => format!("{} sets the limit", setting("max_token_age")),
-        _ => return None,
-    };
-    Some(hint)
+        Reason::NotYetValid { leeway, .. } | Reason::IssuedInFuture { leeway, .. } => {
+            clocks(leeway)
+        }
+        Reason::TooOld { max_age, .. } => {
+            let max_age = seconds(max_age.as_secs_f64());
+            format!("{} accepts {max_age} s", setting("max_token_age"))
+        }
+        reason => text_hint(reason).to_owned(),
+    }
+}
+
+/// What to do about a request or a text that is no token: no provider has a say in it.
+fn text_hint(reason: &Reason) -> &'static str {
+    match reason {
+        Reason::Missing => "send the header \"Authorization: Bearer TOKEN\"",
+        Reason::NotBearer { .. } => "only \"Authorization: Bearer TOKEN\" is accepted",
+        Reason::SeveralCredentials => "send exactly one Authorization header with one token",
+        Reason::TooLarge { what: "token", .. } => {
+            "limits.token sets the limit; an identity provider may be set to put less into a token"
+        }
+        Reason::TooLarge { .. } => {
+            "no setting changes this limit; an identity provider may be set to put less into a \
+             token"
+        }
+        Reason::Empty => {
+            "the Authorization header was present but had nothing after \"Bearer \"; the caller \
+             had no token to send"
+        }
+        Reason::Segments { .. } => {
+            "this is not a JWT; an opaque token cannot be verified without asking its issuer"
+        }
+        Reason::Encrypted => {
+            "ask the identity provider for signed tokens (JWS); decryption is not supported"
+        }
+        Reason::Base64 { .. } => {
+            "the token was cut, quoted or padded on its way, or \"Bearer \" stands before it twice"
+        }
+        Reason::DuplicateMember { .. } => {
+            "readers differ in which of the two counts; the identity provider has to name it once"
+        }
+        Reason::ClaimType { claim, .. } => claim_type(claim),
+        Reason::MissingIssuer => {
+            "without \"iss\" no provider can be asked; the identity provider has to name itself"
+        }
+        Reason::UnsupportedCritical { .. } => {
+            "crit, b64 and zip ask for extensions that are not supported; the identity provider \
+             has to leave them out"
+        }
+        // A segment that is not the JSON it must be.
+        _ => "the token was changed on its way, or whoever made it does not follow RFC 7519",
+    }
+}
+
+fn is_date(claim: &str) -> bool {
+    matches!(claim, "exp" | "nbf" | "iat")
+}
+
+fn claim_type(claim: &str) -> &'static str {
+    match claim {
+        claim if is_date(claim) => "RFC 7519 has a number of seconds since 1970 here",
+        "aud" => "RFC 7519 has a string or an array of strings here",
+        _ => "RFC 7519 has a string here",
+    }
 }
 
 fn missing_claim(claim: &str, setting: impl Fn(&str) -> String) -> String {
     match claim {
         "aud" => format!("every token must name an audience; {} says which", setting("audiences")),
         "exp" => "every token must say when it expires".to_owned(),
-        "iat" => format!("{} needs it", setting("max_token_age")),
-        _ => format!("{} asks for it", setting("required_claims")),
+        "iat" => {
+            format!(
+                "{} or {} asks for it",
+                setting("max_token_age"),
+                setting("required_claims.iat")
+            )
+        }
+        _ => format!("{}.{} asks for it", setting("required_claims"), escaped(claim)),
     }
 }
 
@@ -291,5 +331,109 @@ fn unknown_issuer(rejection: &Rejection) -> String {
         None => "no provider has this issuer; add one, or add it to the aliases of the provider \
                  that it belongs to"
             .to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::json::{JsonError, JsonProblem};
+    use crate::token::Segment;
+    use crate::{AlgorithmSet, KeyProblem};
+
+    /// A presented string that would like to be more than that.
+    const NASTY: &str = "\u{1b}[31m\r\nforged=1 \u{202e}\u{200b}\"\\\u{7f}\u{9b}";
+
+    /// Every reason that holds a presented string.
+    fn reasons(nasty: &str) -> Vec<Reason> {
+        let text = || -> Box<str> { nasty.into() };
+        let texts = || vec![nasty.to_owned(); 50];
+        let state = ProviderState::Ready;
+        let twice = JsonError { problem: JsonProblem::DuplicateMember(text()), at: 0 };
+        let why = KeyProblem::Use(text());
+        vec![
+            Reason::NotBearer { scheme: text() },
+            Reason::DuplicateMember { segment: Segment::Payload, name: text() },
+            Reason::Json { segment: Segment::Payload, fault: JsonFault::Text(twice) },
+            Reason::UnknownIssuer { presented: text() },
+            Reason::AlgorithmNotAllowed { presented: text(), allowed: AlgorithmSet::DEFAULT },
+            Reason::WrongType { presented: Some(text()), expected: texts() },
+            Reason::UnsupportedCritical { names: texts() },
+            Reason::NoKey { kid: Some(text()), state },
+            Reason::KeyUnusable { kid: Some(text()), why: why.clone() },
+            Reason::KeyMismatch { kid: Some(text()), algorithm: Algorithm::Es256, why },
+            Reason::ClaimType { claim: text(), found: Kind::Null },
+            Reason::MissingClaim { claim: text() },
+            Reason::WrongAudience { presented: texts(), accepted: texts() },
+            Reason::ClaimMismatch { claim: text(), presented: text(), accepted: texts() },
+            Reason::InsufficientScope { missing: texts() },
+        ]
+    }
+
+    /// Promise 10.
+    #[test]
+    fn nothing_that_was_presented_steers_a_log_or_fills_it() {
+        for nasty in [NASTY, &"x".repeat(100_000), &NASTY.repeat(10_000)] {
+            for reason in reasons(nasty) {
+                let rejection = Rejection::of_provider(reason, Arc::from("acme"), || None);
+                let (sentence, hint) = (rejection.sentence(), rejection.hint());
+                for text in [&sentence, &hint] {
+                    assert_eq!(text.chars().find(|c| c.is_control()), None, "{text:?}");
+                    assert!(!text.contains(['\u{202e}', '\u{200b}']), "{text:?}");
+                    // At most two presented strings of 256 bytes, and the words around them.
+                    assert!(text.len() < 2 * 261 + 150, "{} bytes: {text}", text.len());
+                }
+            }
+        }
+    }
+
+    /// Promise 7: what is accepted is for the operator.
+    #[test]
+    fn accepted_values_stand_in_the_hint_and_not_in_the_sentence() {
+        let accepted = || vec!["accepted-value".to_owned()];
+        let leeway = Duration::from_millis(4_711_500);
+        let (age, limit) = (Duration::from_secs(9), Duration::from_secs(4_711));
+        let kid: Option<Box<str>> = None;
+        for (reason, value) in [
+            (Reason::WrongAudience { presented: vec![], accepted: accepted() }, "accepted-value"),
+            (Reason::WrongType { presented: None, expected: accepted() }, "accepted-value"),
+            (
+                Reason::ClaimMismatch {
+                    claim: "c".into(),
+                    presented: "p".into(),
+                    accepted: accepted(),
+                },
+                "accepted-value",
+            ),
+            (Reason::InsufficientScope { missing: accepted() }, "accepted-value"),
+            (
+                Reason::AlgorithmNotAllowed {
+                    presented: "none".into(),
+                    allowed: AlgorithmSet::EMPTY.with(Algorithm::Es384),
+                },
+                "ES384",
+            ),
+            (Reason::Expired { exp: 0.0, now: 1.0, leeway }, "4711.500 s"),
+            (Reason::NotYetValid { nbf: 2.0, now: 1.0, leeway }, "4711.500 s"),
+            (Reason::IssuedInFuture { iat: 2.0, now: 1.0, leeway }, "4711.500 s"),
+            (Reason::TooOld { iat: 0.0, now: 1.0, max_age: limit }, "4711 s"),
+            (Reason::KeysExpired { age, limit }, "4711 s"),
+            (Reason::KeyUnusable { kid, why: KeyProblem::RsaSize { bits: 4_711 } }, "4711 bits"),
+        ] {
+            let rejection = Rejection::of_provider(reason, Arc::from("acme"), || None);
+            assert!(!rejection.sentence().contains(value), "{rejection}");
+            assert!(rejection.hint().contains(value), "{}", rejection.hint());
+        }
+    }
+
+    #[test]
+    fn a_refusal_without_a_provider_still_has_a_hint() {
+        let audience = Reason::WrongAudience { presented: vec![], accepted: vec!["a".to_owned()] };
+        assert_eq!(Rejection::new(audience).hint(), "the provider's audiences accepts \"a\"");
+        let disabled = Disabled::new(DisabledWhy::Unset, "issuer is not set");
+        let disabled = Rejection::new(Reason::ProviderDisabled { disabled });
+        assert_eq!(disabled.hint(), "issuer is not set");
     }
 }

@@ -3,14 +3,14 @@
 //! A `kid` binds: the keys with that `kid` are tried in turn, then the keys without one, never the
 //! others. Without a `kid` every fitting key of the provider is tried, as long as they are few.
 
-use core::time::Duration;
 use std::sync::Arc;
 
-use super::{Provider, Run, Stop};
-use crate::Algorithm;
+use super::{Held, Run};
+use crate::algorithm::Algorithm;
 use crate::diagnostics::{Check, Detail, KeyOutcome, Record};
-use crate::published::{PreparedKey, PublishedKeys};
-use crate::rejection::Reason;
+use crate::jwk::KeyProblem;
+use crate::published::PreparedKey;
+use crate::rejection::{Reason, Rejection};
 use crate::state::ProviderState;
 use crate::text::{list, quoted};
 use crate::token::UnverifiedToken;
@@ -20,76 +20,57 @@ const MAX_CANDIDATES: usize = 16;
 
 impl<R: Record> Run<'_, R> {
     /// Finds the key that made the signature.
-    pub(super) fn find_key<P: Provider>(
+    pub(super) fn find_key(
         &mut self,
         token: &UnverifiedToken<'_>,
         algorithm: Algorithm,
-        live: &PublishedKeys,
-        provider: &P,
-    ) -> Result<Option<Arc<PreparedKey>>, Stop> {
+        held: &Held<'_>,
+    ) -> Result<Option<Arc<PreparedKey>>, Rejection> {
         let kid = token.header().kid();
-        let search =
-            Search { live, kid: kid.as_deref(), algorithm, now: provider.monotonic(), tried: 0 };
-        let (result, tried) = search.run(token, self.record);
-        let detail = || {
-            let presented = kid.as_ref().map_or_else(|| "no kid".into(), |k| quoted(k).to_string());
-            let mut known: Vec<_> = live.keys().iter().filter_map(|k| k.jwk().kid()).collect();
-            known.dedup();
-            let unnamed = live.keys().iter().filter(|key| key.jwk().kid().is_none()).count();
-            let all = live.keys().len();
-            let accepted = format!("{all} known, {unnamed} without a kid: {}", list(&known));
-            Detail::new(presented, accepted)
-        };
-        // A signature was looked at only if some key fitted.
-        if tried == 0 {
-            return self.note(Check::Key, result, provider, &detail);
-        }
-        match result {
-            Err(reason @ Reason::BadSignature { .. }) => {
+        let search = Search { held, kid: kid.as_deref(), algorithm, tried: 0 };
+        let detail = || search.detail();
+        let result = search.run(token, self.record);
+        match &result {
+            // A key that fits was there: what is left is about the signature.
+            Ok(_) | Err(Reason::BadSignature { .. }) => {
                 self.pass(Check::Key, &detail);
-                let tried = || Detail::new("", format!("made by one of {tried} keys"));
-                self.note(Check::Signature, Err(reason), provider, &tried)
+                let made = || Detail::new("", "made by a key that fits");
+                self.note(Check::Signature, result, held, &made)
             }
-            Err(reason) => self.note(Check::Key, Err(reason), provider, &detail),
-            Ok(key) => {
-                self.pass(Check::Key, &detail);
-                self.note(Check::Signature, Ok(key), provider, &|| Detail::new("", "valid"))
-            }
+            Err(_) => self.note(Check::Key, result, held, &detail),
         }
     }
 }
 
 /// The search for one token's key.
+#[derive(Clone, Copy)]
 struct Search<'a> {
-    live: &'a PublishedKeys,
+    held: &'a Held<'a>,
     kid: Option<&'a str>,
     algorithm: Algorithm,
-    now: Duration,
     tried: usize,
 }
 
 impl Search<'_> {
-    /// The key, or why there is none; and how many signatures were looked at.
+    /// The key, or why there is none.
     fn run(
         mut self,
         token: &UnverifiedToken<'_>,
         record: &mut impl Record,
-    ) -> (Result<Arc<PreparedKey>, Reason>, usize) {
+    ) -> Result<Arc<PreparedKey>, Reason> {
         if self.kid.is_none() {
-            let fitting = self.live.keys().iter().filter(|key| self.fits(key)).count();
+            let fitting = self.held.live.keys().iter().filter(|key| self.fits(key)).count();
             if fitting > MAX_CANDIDATES {
-                return (Err(Reason::Ambiguous { fitting }), 0);
+                return Err(Reason::Ambiguous { fitting });
             }
         }
-        let result = token.with_signature(|signature| {
-            let input = token.signing_input().as_bytes();
-            self.first_verified(input, signature, record)
-        });
-        (result, self.tried)
+        token.with_signature(|signature| {
+            self.first_verified(token.signing_input().as_bytes(), signature, record)
+        })
     }
 
     fn fits(&self, key: &PreparedKey) -> bool {
-        key.verifier(self.algorithm).is_ok() && self.live.serves(key.source(), self.now)
+        key.verifier(self.algorithm).is_ok() && self.held.serves(key)
     }
 
     fn first_verified(
@@ -99,10 +80,12 @@ impl Search<'_> {
         record: &mut impl Record,
     ) -> Result<Arc<PreparedKey>, Reason> {
         let mut found = None;
-        let live = self.live;
+        let live = self.held.live;
         for key in live.candidates(self.kid) {
             let outcome = self.look_at(key, input, signature);
-            record.considered(key, &live.origin(key.source()), outcome.clone());
+            let source = live.sources().get(key.source());
+            let age = source.and_then(|source| source.facts.age(self.held.now));
+            record.considered(key, source.map_or("", |s| &s.origin), age, &outcome);
             if outcome == KeyOutcome::Verified {
                 return Ok(Arc::clone(key));
             }
@@ -118,7 +101,7 @@ impl Search<'_> {
     }
 
     fn look_at(&mut self, key: &PreparedKey, input: &[u8], signature: &[u8]) -> KeyOutcome {
-        if !self.live.serves(key.source(), self.now) {
+        if !self.held.serves(key) {
             return KeyOutcome::Expired;
         }
         match key.verifier(self.algorithm) {
@@ -147,30 +130,34 @@ impl Search<'_> {
 
     /// Why no key made the signature, given the most that was found while looking.
     fn explain(&self, found: Option<Reason>) -> Reason {
-        let skipped = self.kid.and_then(|kid| {
-            let named = |key: &&(usize, crate::SkippedKey)| key.1.kid.as_deref() == Some(kid);
-            self.live.skipped().iter().filter(named).fold(None, |worst, (_, key)| {
-                more_specific(worst, Some(self.unfit(key.why.clone())))
-            })
-        });
-        if let Some(reason) = more_specific(found, skipped) {
-            // The number that was tried is the number at the end, keys without a kid included.
-            return match reason {
-                Reason::BadSignature { .. } => Reason::BadSignature { candidates: self.tried },
-                reason => reason,
-            };
+        // The number that was tried is the number at the end, keys without a kid included.
+        match more_specific(found, self.skipped()) {
+            Some(Reason::BadSignature { .. }) => Reason::BadSignature { candidates: self.tried },
+            Some(reason) => reason,
+            None => self.not_held(),
         }
-        // Only keys without a kid were tried, if any: the right one may be a key not held yet.
-        match self.live.state(self.now) {
+    }
+
+    /// What is known of unusable keys with the token's `kid`.
+    fn skipped(&self) -> Option<Reason> {
+        let kid = self.kid?;
+        let keys = self.held.live.skipped().iter().map(|(_, key)| key);
+        keys.filter(|key| key.kid.as_deref() == Some(kid))
+            .map(|key| self.unfit(key.why.clone()))
+            .fold(None, |found, reason| more_specific(found, Some(reason)))
+    }
+
+    /// No key that could have made the signature is held. Keys without a kid were tried at most, and
+    /// the right one may be a key that is not held yet: what that means, the state says.
+    fn not_held(&self) -> Reason {
+        match self.held.live.state(self.held.now) {
             state @ ProviderState::Cold => Reason::NoKeysYet { state },
-            ProviderState::Expired => {
-                self.expired().unwrap_or(Reason::NoKeysYet { state: ProviderState::Expired })
-            }
+            state @ ProviderState::Expired => self.expired().unwrap_or(Reason::NoKeysYet { state }),
             state => Reason::NoKey { kid: self.kid.map(Into::into), state },
         }
     }
 
-    fn unfit(&self, why: crate::KeyProblem) -> Reason {
+    fn unfit(&self, why: KeyProblem) -> Reason {
         let kid = self.kid.map(Into::into);
         if why.is_mismatch() {
             Reason::KeyMismatch { kid, algorithm: self.algorithm, why }
@@ -180,7 +167,18 @@ impl Search<'_> {
     }
 
     fn expired(&self) -> Option<Reason> {
-        self.live.expiry(self.now).map(|(age, limit)| Reason::KeysExpired { age, limit })
+        let expiry = self.held.live.expiry(self.held.now);
+        expiry.map(|(age, limit)| Reason::KeysExpired { age, limit })
+    }
+
+    /// For an explanation: the `kid`, and the keys there are.
+    fn detail(&self) -> Detail {
+        let keys = self.held.live.keys();
+        let known: Vec<_> = keys.iter().filter_map(|key| key.jwk().kid()).collect();
+        let presented = self.kid.map_or_else(|| "no kid".into(), |kid| quoted(kid).to_string());
+        let unnamed = keys.len() - known.len();
+        let accepted = format!("{} known, {unnamed} without a kid: {}", keys.len(), list(&known));
+        Detail::new(presented, accepted)
     }
 }
 

@@ -4,11 +4,11 @@ use core::fmt;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::Provider;
+use super::Held;
 use crate::claims::Claims;
 use crate::header::Header;
 use crate::jwk::Jwk;
-use crate::published::{PreparedKey, PublishedKeys};
+use crate::published::PreparedKey;
 use crate::state::ProviderState;
 use crate::token::Decoded;
 
@@ -48,24 +48,15 @@ impl Freshness {
 }
 
 impl VerifiedToken {
-    pub(super) fn new(
-        decoded: Decoded,
-        key: Arc<PreparedKey>,
-        provider: &impl Provider,
-        live: &PublishedKeys,
-    ) -> Self {
-        let source = live.sources().get(key.source());
-        let facts = source.map(|source| &source.facts).into_iter();
-        let freshness = match ProviderState::of(facts, provider.monotonic()) {
-            ProviderState::Ready => Freshness::Fresh,
-            _ => Freshness::Stale,
-        };
+    pub(super) fn new(decoded: Decoded, key: Arc<PreparedKey>, held: &Held<'_>) -> Self {
+        let source = held.live.sources().get(key.source());
+        let ready = source.is_some_and(|s| s.facts.state(held.now) == ProviderState::Ready);
         Self(Arc::new(Verified {
             decoded,
-            provider: Arc::clone(provider.name()),
-            key_origin: live.origin(key.source()),
+            provider: Arc::clone(held.provider),
+            key_origin: held.live.origin(key.source()),
             key,
-            freshness,
+            freshness: if ready { Freshness::Fresh } else { Freshness::Stale },
         }))
     }
 

@@ -19,22 +19,16 @@ pub(crate) async fn ask(url: &Url, network: &Network) -> Result<Fetched, FetchEr
 
 /// The set, if it holds a usable key: a set that does not must never replace one that did.
 fn read(url: &Url, body: &[u8]) -> Result<KeySet, FetchError> {
-    let refuse = |code, detail: String| Err(FetchError::new(Stage::Parse, code, url, detail));
-    let set = match KeySet::parse(body, Provenance::Network, KEY_LIMIT) {
-        Ok(set) => judged(set),
-        Err(KeySetProblem::TooManyKeys { found, limit }) => {
-            let detail = format!("the set has {found} keys, the limit is {limit}");
-            return refuse(FetchCode::TooLarge, detail);
-        }
-        Err(KeySetProblem::NoKeysMember) => {
-            let detail = "the answer is JSON, but no JWK Set: it has no array \"keys\"";
-            return refuse(FetchCode::NoKeysMember, detail.to_owned());
-        }
-        Err(KeySetProblem::Json(error)) => {
-            return refuse(FetchCode::NotJson, format!("the answer is not JSON ({error})"));
-        }
-        Err(_) => return refuse(FetchCode::NotJson, "the answer is no JWK Set".to_owned()),
-    };
+    let refuse = |code, detail| Err(FetchError::new(Stage::Parse, code, url, detail));
+    let set = KeySet::parse(body, Provenance::Network, KEY_LIMIT).or_else(|problem| {
+        let code = match problem {
+            KeySetProblem::TooManyKeys { .. } => FetchCode::TooLarge,
+            KeySetProblem::NoKeysMember => FetchCode::NoKeysMember,
+            _ => FetchCode::NotJson,
+        };
+        refuse(code, problem.to_string())
+    })?;
+    let set = judged(set);
     match (set.keys(), set.skipped()) {
         ([], []) => refuse(FetchCode::EmptySet, "the set is empty".to_owned()),
         ([], [first, ..]) => {

@@ -40,7 +40,7 @@ pub(super) fn issuer(text: &str) -> Result<(), Wrong> {
             .hint("remove it; issuers are compared byte for byte"));
     }
     if is_url && has_userinfo(text) {
-        return Err(Wrong::new("the URL has a user name or password in it")
+        return Err(Wrong::new("the URL holds a user name or password")
             .hint("remove it")
             .value(shown_url(text)));
     }

@@ -104,16 +104,6 @@ impl core::error::Error for KeyTextError {}
 ///
 /// # Errors
 /// The reason why the text holds no key at all, usable or not.
-///
-/// ```
-/// let keys = keystead::source::text::parse(
-///     "-----BEGIN PUBLIC KEY-----\\n\
-///      MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\\n\
-///      -----END PUBLIC KEY-----",
-/// )?;
-/// assert_eq!(keys.keys()[0].kty(), "OKP");
-/// # Ok::<(), keystead::source::text::KeyTextError>(())
-/// ```
 pub(crate) fn parse(text: &str) -> Result<KeySet, KeyTextError> {
     let text = unwrapped(text);
     if text.is_empty() {
