@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use keystead_core::{KeySet, Lifecycle};
+use keystead_core::Lifecycle;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 
@@ -20,8 +20,7 @@ use crate::crypto::judged;
 use crate::http::Fetch;
 use crate::provider::{Provider, Slot, SlotKind, Turn};
 use crate::report;
-use crate::source::file::{FileError, KeyFile, Read};
-use crate::source::{Failure, Fetched, Network, jwks_url};
+use crate::source::{Failure, Fetched, Network, file, jwks_url};
 
 /// How many attempts may be under way at once.
 const ATTEMPTS: usize = 64;
@@ -89,13 +88,12 @@ async fn follow(provider: Arc<Provider>, at: usize, shared: Arc<Shared>) {
         clock: Arc::clone(provider.clock()),
         rules: Arc::clone(provider.rules()),
     };
-    let mut file = None;
     loop {
         match slot.poll(&**provider.clock()) {
             Turn::Attempt { before } => {
                 let flight = Flight::new(&provider, slot, *before);
                 let _place = if slot.is_file() { [None, None] } else { shared.place(slot).await };
-                let result = caught(ask(slot, &network, &mut file)).await;
+                let result = caught(ask(slot, &network)).await;
                 flight.land(result.unwrap_or_else(|Panicked| Err(Failure::panicked())));
             }
             Turn::Wait(Some(until)) => tokio::select! {
@@ -108,35 +106,19 @@ async fn follow(provider: Arc<Provider>, at: usize, shared: Arc<Shared>) {
 }
 
 /// One attempt.
-async fn ask(
-    slot: &Slot,
-    network: &Network,
-    file: &mut Option<KeyFile>,
-) -> Result<Fetched, Failure> {
+async fn ask(slot: &Slot, network: &Network) -> Result<Fetched, Failure> {
     match &slot.kind {
         SlotKind::Discovery(discovery) => Ok(discovery.ask(network).await?),
         SlotKind::JwksUrl(url) => Ok(jwks_url::ask(url, network).await?),
-        SlotKind::File(path) => read_aside(path, file, slot).await,
+        SlotKind::File(path) => {
+            let path = path.clone();
+            // On a network file system that may block for long: not on this thread.
+            let read = tokio::task::spawn_blocking(move || read(&path)).await;
+            read.unwrap_or_else(|_| Err(Failure::panicked()))
+        }
         // Memory is never asked.
         SlotKind::Inline(_) | SlotKind::InProcess(_) => Err(Failure::panicked()),
     }
-}
-
-/// Reads a key file on another thread: on a network file system that may block for long.
-async fn read_aside(
-    path: &Path,
-    file: &mut Option<KeyFile>,
-    slot: &Slot,
-) -> Result<Fetched, Failure> {
-    let mut reader = file.take().unwrap_or_else(|| KeyFile::new(path));
-    let read = tokio::task::spawn_blocking(move || (reader.read(), reader)).await;
-    let (read, reader) = read.map_err(|_| Failure::panicked())?;
-    let keys = usable(read, slot);
-    // What could not be used is not what was read before: it is read again, and refused again.
-    if !matches!(&keys, Err(failure) if failure.is_no_usable_key()) {
-        *file = Some(reader);
-    }
-    keys
 }
 
 /// Reads a key file once, on this thread, unless an attempt is under way.
@@ -144,19 +126,14 @@ pub(crate) fn read_now(provider: &Provider, slot: &Slot) {
     let SlotKind::File(path) = &slot.kind else { return };
     slot.request();
     if let Turn::Attempt { before } = slot.poll(&**provider.clock()) {
-        let flight = Flight::new(provider, slot, *before);
-        flight.land(usable(KeyFile::new(path).read(), slot));
+        Flight::new(provider, slot, *before).land(read(path));
     }
 }
 
-fn usable(read: Result<Read, FileError>, slot: &Slot) -> Result<Fetched, Failure> {
-    let set: KeySet = match read {
-        Ok(Read::Changed(set)) => judged(set),
-        Ok(Read::Unchanged) => slot.cell().lifecycle.keys().clone(),
-        Err(error) => return Err(Failure::from(&error)),
-    };
+fn read(path: &Path) -> Result<Fetched, Failure> {
+    let set = judged(file::read(path).map_err(|error| Failure::from(&error))?);
     if set.keys().is_empty() {
-        return Err(Failure::no_usable_key(&set));
+        return Err(Failure::no_usable_key(path, &set));
     }
     Ok(Fetched { set, max_age: None, notice: None })
 }

@@ -6,18 +6,17 @@ pub(crate) mod jwks_url;
 pub(crate) mod text;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use keystead_core::KeySet;
+use keystead_core::text::quoted;
 use tokio::time::timeout;
 use url::Url;
 
 use crate::clock::Clock;
 use crate::http::{Document, Fetch, FetchCode, FetchError, FetchRequest, FetchRules, Stage};
-
-/// The same word as for a fetch.
-const NO_USABLE_KEY: &str = FetchCode::NoUsableKey.as_str();
 
 /// How much longer than it may take a fetch is waited for.
 const GRACE: Duration = Duration::from_secs(1);
@@ -134,14 +133,11 @@ impl Failure {
     }
 
     /// A file without a usable key.
-    pub(crate) fn no_usable_key(set: &KeySet) -> Self {
+    pub(crate) fn no_usable_key(path: &Path, set: &KeySet) -> Self {
         let why = set.skipped().first().map_or_else(String::new, |key| format!(": {}", key.why));
-        Self::local(NO_USABLE_KEY, format!("no key in it can be used{why}"), String::new())
-    }
-
-    /// Whether there were keys, but none that can be used.
-    pub(crate) fn is_no_usable_key(&self) -> bool {
-        self.code == NO_USABLE_KEY
+        let (path, code) = (path.to_string_lossy(), FetchCode::NoUsableKey.as_str());
+        let detail = format!("no key in key file {} can be used{why}", quoted(&path));
+        Self::local(code, detail, path.into_owned())
     }
 
     /// An in-process source without an answer.
