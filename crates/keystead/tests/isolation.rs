@@ -343,7 +343,7 @@ async fn two_hours_beside(whims: Vec<Vec<Whim>>) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(Cases { cases: 48, ..Cases::default() })]
+    #![proptest_config(Cases { cases: 24, ..Cases::default() })]
 
     #[test]
     fn no_answer_to_one_provider_changes_verdicts_or_schedule_of_another(
