@@ -34,24 +34,26 @@ const FILES_WAIT: Duration = Duration::from_secs(1);
 /// An in-process key behind an issuer that does not resolve:
 ///
 /// ```
+/// # // Of a key made for this example. The token is valid until the year 2100.
+/// # let jwks = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1","x":"27qTwp0lm3MzuFMGDSgWEmF1U4rhB0q36izq3zLOZ0o"}]}"#;
+/// # let token = "eyJhbGciOiJFZERTQSIsImtpZCI6ImsxIiwidHlwIjoiSldUIn0.eyJhdWQiOiJteS1zZXJ2aWNlIiwiZXhwIjo0MTAyNDQ0ODAwLCJpc3MiOiJodHRwczovL3R1bm5lbC5pbnZhbGlkIiwic3ViIjoiYWxpY2UifQ.yc4LGB2qj9_4yQ_XcNpYePAYEojUfVNQuvU0wUJFIDhr8-79xXnwtoeqOBpM8muZWt5I8ZbJSjdxO-vcaxx_AQ";
 /// use std::sync::Arc;
-/// use keystead::{Config, ProviderConfig, Verifier, core::KeySet};
-/// # use keystead::core::Provenance;
-/// # let jwks = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+/// use keystead::{ProviderConfig, Verifier};
+/// use keystead::core::{KeySet, Provenance};
+///
 /// let keys = Arc::new(KeySet::parse(jwks, Provenance::Operator, 16)?);
-/// let verifier = Verifier::builder()
-///     .provider(
-///         ProviderConfig::new("local", "https://tunnel.invalid")
-///             .audiences(["my-service"])
-///             .key_source(Arc::new(keys))
-///             .discover(),
-///     )
-///     .build();
-/// match verifier.verify("eyJ...") {
-///     Ok(token) => println!("subject {:?}", token.claims().subject()),
-///     Err(refused) => println!("{}: {refused}", refused.code()),
-/// }
-/// # assert_eq!(verifier.verify("eyJ...").unwrap_err().code().as_str(), "token.segments");
+/// let provider = ProviderConfig::new("local", "https://tunnel.invalid")
+///     .audiences(["my-service"])
+///     .key_source(Arc::new(keys))
+///     .discover();
+/// let verifier = Verifier::builder().provider(provider).build();
+/// let _refresh = verifier.start()?; // heals in the background; nothing waits for it
+///
+/// let verified = verifier.verify(token)?;
+/// assert_eq!(verified.claims().subject().as_deref(), Some("alice"));
+/// # assert_eq!(verified.key_origin(), "in process");
+/// # let forged = format!("{token}A");
+/// # assert!(verifier.verify(&forged).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -107,6 +109,20 @@ impl Verifier {
     /// Takes over another configuration: providers that are the same in both keep their keys and
     /// schedule, the others come and go. The requests that are being judged meanwhile see one or
     /// the other, never a mixture.
+    ///
+    /// ```
+    /// use keystead::{Config, Verifier};
+    ///
+    /// let verifier = Verifier::builder().build();
+    /// verifier.apply(Config::parse_yaml(
+    ///     "providers:
+    ///        keycloak:
+    ///          issuer: https://keycloak.acme.example/realms/akko
+    ///          audiences: [catalog-manager]",
+    /// )?);
+    /// assert_eq!(verifier.status().providers["keycloak"].state, "cold");
+    /// # Ok::<(), keystead::config::ConfigError>(())
+    /// ```
     pub fn apply(&self, config: Config) {
         let _one_at_a_time = self.0.applying.lock().unwrap_or_else(PoisonError::into_inner);
         let limits = TokenLimits::with_token(config.server.limits.token);
@@ -171,6 +187,13 @@ impl Verifier {
 
     /// Every check of a token, whatever the first one found. The verdict is that of
     /// [`Verifier::verify`].
+    ///
+    /// ```
+    /// let verifier = keystead::Verifier::builder().build();
+    /// let diagnostics = verifier.explain("not.a.token");
+    /// let refused = diagnostics.refused.as_ref().map(|refused| refused.code().as_str());
+    /// assert_eq!((refused, diagnostics.token.segments), (Some("token.base64"), 3));
+    /// ```
     #[must_use]
     pub fn explain(&self, token: &str) -> Diagnostics {
         self.explain_at(token, self.0.clock.wall(), &Requirements::default())
@@ -191,6 +214,16 @@ impl Verifier {
     }
 
     /// What is known of every provider.
+    ///
+    /// ```
+    /// use keystead::{ProviderConfig, Verifier};
+    ///
+    /// let portal = ProviderConfig::new("portal", "https://portal.acme.example").jwks_url("abc");
+    /// let verifier = Verifier::builder().provider(portal.audiences(["my-service"])).build();
+    /// let status = verifier.status();
+    /// assert_eq!(status.providers["portal"].state, "disabled");
+    /// assert!(status.providers["portal"].reason.contains("\"abc\" is not an absolute URL"));
+    /// ```
     #[must_use]
     pub fn status(&self) -> Status {
         Status::of(self.0.table.load().providers.iter().map(|provider| &**provider))
@@ -207,6 +240,24 @@ impl Verifier {
     /// The attempts are those of the refresh, which must have been started; dropping this future
     /// does not end them. One that is under way already is shared. When another configuration is
     /// applied meanwhile, the provider that has the name then is asked.
+    ///
+    /// ```
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// # runtime.block_on(async {
+    /// use keystead::{ProviderConfig, RefreshError, Verifier};
+    ///
+    /// let portal = ProviderConfig::new("portal", "https://portal.invalid").any_audience();
+    /// let verifier = Verifier::builder().provider(portal).build();
+    /// let _refresh = verifier.start()?;
+    /// match verifier.refresh("portal").await {
+    ///     Ok(status) => println!("{} keys", status.keys.len()),
+    ///     Err(RefreshError::Failed(status)) => println!("{}", status.reason),
+    ///     Err(error) => println!("{error}"),
+    /// }
+    /// # Ok::<(), std::io::Error>(())
+    /// # })?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When there is no such provider, when nobody drives the refresh (any more), or when an

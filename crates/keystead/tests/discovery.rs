@@ -1,5 +1,6 @@
 //! Keys by way of provider metadata: where the document is asked for, what it may say, and what is
 //! done while it cannot be had.
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests may stop")]
 
 mod common;
 

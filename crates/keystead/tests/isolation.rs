@@ -1,4 +1,5 @@
 //! Providers are islands: whatever becomes of one, the others neither wait for it nor lend it a key.
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests may stop")]
 
 mod common;
 
@@ -13,7 +14,7 @@ use common::{
     status, status_retry_after,
 };
 use keystead::http::{Document, Fetch, FetchFuture, FetchRequest};
-use keystead::{Clock, Verifier};
+use keystead::{Clock, Verifier, VerifierBuilder};
 use keystead_testkit::{Answer, PausedClock, ScriptedFetch, SigningKey};
 use proptest::prelude::*;
 use proptest::test_runner::Config as Cases;
@@ -186,7 +187,7 @@ fn crowded(crowd: &Crowd, hosts: impl IntoIterator<Item = String>) -> Verifier {
         let issuer = format!("https://{host}.example");
         provider(&host, &issuer).jwks_url(&format!("{issuer}/keys"))
     });
-    let verifier = providers.fold(builder, |builder, provider| builder.provider(provider)).build();
+    let verifier = providers.fold(builder, VerifierBuilder::provider).build();
     let driven = verifier.clone();
     tokio::spawn(async move { driven.drive().await });
     verifier

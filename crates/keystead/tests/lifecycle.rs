@@ -1,5 +1,6 @@
 //! A source over time: first fetches that fail, rotation, withdrawal, outage, age, and what the answers
 //! ask for.
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests may stop")]
 
 mod common;
 

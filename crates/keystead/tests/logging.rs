@@ -1,4 +1,5 @@
 //! What the refresh side says, and how often: once for each change, and never a key or a secret.
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests may stop")]
 
 mod common;
 

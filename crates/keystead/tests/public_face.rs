@@ -1,4 +1,5 @@
 //! The verifier as a host program meets it: build, apply, refresh, start, stop, load, verify, explain.
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests may stop")]
 
 mod common;
 
@@ -165,6 +166,21 @@ mod apply {
         assert_eq!(world.verifier.verify(&token).unwrap().provider(), "idp");
     }
 
+    /// Judges both tokens again and again: each is its own provider's, or there is the other one.
+    fn judge_until(over: &AtomicBool, verifier: &Verifier, tokens: &[String; 2]) {
+        let judge = |token, expected| match verifier.verify(token) {
+            Ok(verified) => assert_eq!(verified.provider(), expected),
+            Err(refused) => {
+                assert_eq!(refused.code().as_str(), "audience.not_accepted");
+                assert_ne!(refused.provider(), Some(expected));
+            }
+        };
+        while !over.load(Ordering::Relaxed) {
+            judge(&tokens[0], "one");
+            judge(&tokens[1], "two");
+        }
+    }
+
     /// Two configurations that each accept one of two audiences under one issuer: a mixture would
     /// accept neither or be without a provider.
     #[test]
@@ -186,19 +202,7 @@ mod apply {
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             for _ in 0..2 {
-                scope.spawn(|| {
-                    while !over.load(Ordering::Relaxed) {
-                        for (token, expected) in tokens.iter().zip(["one", "two"]) {
-                            match verifier.verify(token) {
-                                Ok(verified) => assert_eq!(verified.provider(), expected),
-                                Err(refused) => {
-                                    assert_eq!(refused.code().as_str(), "audience.not_accepted");
-                                    assert_ne!(refused.provider(), Some(expected));
-                                }
-                            }
-                        }
-                    }
-                });
+                scope.spawn(|| judge_until(&over, &verifier, &tokens));
             }
             for _ in 0..200 {
                 verifier.apply(two.clone());
@@ -324,7 +328,14 @@ mod refresh {
 }
 
 mod driving {
+    use tokio::task::JoinHandle;
+
     use super::*;
+
+    fn driver(world: &World) -> JoinHandle<()> {
+        let verifier = world.verifier.clone();
+        tokio::spawn(async move { verifier.drive().await })
+    }
 
     /// An attempt that nobody finished is made again, at once.
     #[tokio::test(start_paused = true)]
@@ -359,12 +370,7 @@ mod driving {
         for leaving in [0, 1] {
             let mut world = World::new([idp()]);
             world.network.on(KEYS, [publishes(&[&key("K")])]);
-            let mut drivers: Vec<_> = (0..2)
-                .map(|_| {
-                    let verifier = world.verifier.clone();
-                    tokio::spawn(async move { verifier.drive().await })
-                })
-                .collect();
+            let mut drivers = vec![driver(&world), driver(&world)];
             pass(minutes(60)).await;
             let asked = world.network.count(KEYS);
             assert!((11..=14).contains(&asked), "{asked}");
@@ -390,8 +396,7 @@ mod driving {
         let mut world = World::new([idp()]);
         world.network.on(KEYS, [Answer::never(), publishes(&[&key("K")])]);
         world.start().await;
-        let verifier = world.verifier.clone();
-        let second = tokio::spawn(async move { verifier.drive().await });
+        let second = driver(&world);
         let verifier = world.verifier.clone();
         let refreshing = tokio::spawn(async move { verifier.refresh("idp").await });
         pass(secs(1)).await;

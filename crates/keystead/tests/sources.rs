@@ -1,4 +1,5 @@
 //! Where keys come from, and which of them may verify a token: memory, files, addresses, discovery.
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests may stop")]
 
 mod common;
 
@@ -421,7 +422,7 @@ mod key_files {
         assert_eq!(world.refusal(&world.token(LOCAL, &first)), (401, "key.unknown_kid"));
     }
 
-    /// Kubernetes swaps one symlink that all files of a ConfigMap go through.
+    /// Kubernetes swaps one symlink that all files of a `ConfigMap` go through.
     #[tokio::test(start_paused = true)]
     async fn a_symlink_swap_is_seen() {
         let folder = tempfile::tempdir().unwrap();

@@ -4,6 +4,7 @@
 //! such host", because the public issuer URL does not resolve inside the cluster; the key provider that
 //! would have resolved the key in memory is never reached. Here keys in memory come first, no request
 //! waits for the network, and discovery heals in the background.
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests may stop")]
 
 mod common;
 

@@ -2,7 +2,7 @@
 //!
 //! Time is tokio's paused time. It stands still while anything can be done and then leaps to the next
 //! moment at which something happens, so that waiting a day costs nothing and proves the schedule.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests may stop")]
 #![allow(dead_code, reason = "each scenario uses its own part of it")]
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use keystead::core::{Algorithm, KeySet, Provenance, Rejection};
 use keystead::http::{Document, FetchCode, FetchError, Stage};
-use keystead::{Clock, Config, ProviderConfig, ProviderStatus, Verifier};
+use keystead::{Clock, Config, ProviderConfig, ProviderStatus, Verifier, VerifierBuilder};
 use keystead_testkit::{Answer, PausedClock, ScriptedFetch, SigningKey, Token};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -41,7 +41,7 @@ impl World {
         let (clock, network) = (PausedClock::new(), ScriptedFetch::new());
         let builder =
             Verifier::builder().clock(Arc::new(clock.clone())).fetch(Arc::new(network.clone()));
-        let verifier = providers.into_iter().fold(builder, |b, p| b.provider(p)).build();
+        let verifier = providers.into_iter().fold(builder, VerifierBuilder::provider).build();
         Self { clock, network, verifier, driving: None }
     }
 
