@@ -20,6 +20,7 @@ const READ = 'catalog:read';
 const folder = mkdtempSync(join(tmpdir(), 'keystead-oidc-provider-'));
 const configFile = join(folder, 'keystead.json');
 const tokens = [];
+const servers = [];
 let provider;
 let keystead;
 let firstToken;
@@ -27,7 +28,7 @@ let firstToken;
 step('keystead finds the keys by discovery', async () => {
   provider = await OidcProvider.start(server, folder, keys('rsa-0.pem'));
   configure(provider.issuer);
-  keystead = await Keystead.start(binary, configFile);
+  await startKeystead();
   const status = await state('ready');
   assert.equal(status.issuer, provider.issuer);
   assert.deepEqual(kidsOf(status), await provider.kids());
@@ -127,7 +128,7 @@ step('the provider is killed: its tokens are still let through', async () => {
 
 step('a restart while it is away: 503, and 401 for what no key could save', async () => {
   assert.equal(await keystead.stop(), 0);
-  keystead = await Keystead.start(binary, configFile);
+  await startKeystead();
   const { status, headers, body } = await keystead.forward(firstToken);
   assert.equal(status, 503);
   assert.equal(body.code, 'keys.unavailable');
@@ -162,7 +163,7 @@ step('the provider has new keys: new tokens are let through, old ones no more', 
 
 step('it ends when asked to, and no token stands in its log', async () => {
   assert.equal(await keystead.stop(), 0);
-  const log = keystead.program.output;
+  const log = servers.map((server) => server.program.output).join('\n');
   assert.match(log, /key\.unknown_kid/, 'refusals are logged');
   for (const token of tokens) {
     const secret = token.split('.').at(-1);
@@ -202,6 +203,11 @@ function configure(issuer) {
     },
   };
   writeFileSync(configFile, JSON.stringify(config));
+}
+
+async function startKeystead() {
+  keystead = await Keystead.start(binary, configFile);
+  servers.push(keystead);
 }
 
 /** Starts the provider again where it was, so under the same issuer. */
