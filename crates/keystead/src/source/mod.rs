@@ -91,7 +91,7 @@ pub(crate) struct Network {
 impl Network {
     async fn fetch(&self, url: &Url, accept: &'static str) -> Result<Document, FetchError> {
         let rules = Arc::clone(&self.rules);
-        self.fetch.fetch(FetchRequest::new(url.clone(), accept, rules)).await
+        self.fetch.fetch(FetchRequest::new(url.clone(), accept, rules)).await?.into_document(url)
     }
 }
 
