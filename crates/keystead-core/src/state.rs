@@ -97,8 +97,11 @@ pub struct SourceFacts {
     pub usable_keys: usize,
     /// How the latest attempt ended.
     pub latest: LatestAttempt,
-    /// When an attempt last succeeded.
+    /// When an attempt last succeeded, or its keys were restored from a snapshot.
     pub last_success: Option<Duration>,
+    /// How old its keys were already when they were restored from a snapshot, at `last_success`.
+    /// None: its source gave them itself since.
+    pub restored_age: Option<Duration>,
     /// The interval in force between two attempts while all is well.
     pub interval: Duration,
     /// How long keys may be used after the last success; none: for ever.
@@ -193,6 +196,7 @@ impl SourceFacts {
             usable_keys,
             latest: LatestAttempt::Never,
             last_success: None,
+            restored_age: None,
             interval: Duration::ZERO,
             max_stale: None,
             next_attempt: None,
@@ -232,13 +236,27 @@ impl SourceFacts {
         }
     }
 
-    /// How long ago its keys were last confirmed. Keys of memory and files have no age.
+    /// How long ago its keys were last confirmed, in whichever run that was. Keys of memory and
+    /// files have no age.
     #[must_use]
     pub fn age(&self, now: Duration) -> Option<Duration> {
+        let before = self.restored_age.unwrap_or_default();
         match self.kind {
-            SourceKind::Network => self.last_success.map(|at| now.saturating_sub(at)),
+            SourceKind::Network => {
+                self.last_success.map(|at| now.saturating_sub(at).saturating_add(before))
+            }
             SourceKind::Memory | SourceKind::File => None,
         }
+    }
+
+    /// The last moment at which its keys may be used, if there is one (monotonic time).
+    #[must_use]
+    pub fn expires_after(&self) -> Option<Duration> {
+        if self.kind != SourceKind::Network {
+            return None;
+        }
+        let left = self.max_stale?.saturating_sub(self.restored_age.unwrap_or_default());
+        Some(self.last_success?.saturating_add(left))
     }
 }
 
@@ -256,6 +274,7 @@ mod tests {
             usable_keys: keys,
             latest,
             last_success: (keys > 0).then_some(Duration::ZERO),
+            restored_age: None,
             interval: at(300),
             max_stale: Some(at(86_400)),
             next_attempt: None,
@@ -286,6 +305,21 @@ mod tests {
         let forever = SourceFacts { max_stale: None, ..network(1, FAILED) };
         assert_eq!(forever.state(Duration::MAX), ProviderState::Stale);
         assert_eq!(forever.age(Duration::MAX), Some(Duration::MAX));
+    }
+
+    #[test]
+    fn the_age_of_restored_keys_counts() {
+        let restored = SourceFacts { restored_age: Some(at(80_000)), ..network(1, NEVER) };
+        assert_eq!(restored.state(at(0)), ProviderState::Stale, "nobody has confirmed them yet");
+        assert_eq!(restored.age(at(400)), Some(at(80_400)));
+        assert_eq!(restored.expires_after(), Some(at(6_400)));
+        assert_eq!(restored.state(at(6_400)), ProviderState::Stale);
+        assert_eq!(restored.state(at(6_401)), ProviderState::Expired);
+        let old = SourceFacts { restored_age: Some(at(90_000)), ..network(1, NEVER) };
+        assert_eq!(old.state(at(0)), ProviderState::Expired);
+        assert_eq!(network(1, OK).expires_after(), Some(at(86_400)));
+        assert_eq!(SourceFacts { max_stale: None, ..restored }.expires_after(), None);
+        assert_eq!(SourceFacts::memory(1).expires_after(), None);
     }
 
     #[test]

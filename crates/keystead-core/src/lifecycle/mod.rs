@@ -5,6 +5,7 @@
 //! how that ended.
 
 mod change;
+mod restore;
 mod schedule;
 
 use core::time::Duration;
@@ -54,6 +55,8 @@ pub struct Lifecycle {
     live: LiveKeys,
     latest: LatestAttempt,
     last_success: Option<Duration>,
+    /// How old the keys were already at `last_success`, if they were restored then.
+    restored_age: Option<Duration>,
     interval: Duration,
     due: Duration,
     failures: u32,
@@ -87,6 +90,7 @@ impl Lifecycle {
             live: LiveKeys::default(),
             latest: LatestAttempt::Never,
             last_success: None,
+            restored_age: None,
             interval: schedule.interval_after(None),
             due: Duration::ZERO,
             failures: 0,
@@ -138,6 +142,7 @@ impl Lifecycle {
         self.failures = 0;
         self.latest = LatestAttempt::Succeeded { at: now };
         self.last_success = Some(now);
+        self.restored_age = None;
         self.interval = self.schedule.interval_after(max_age);
         let wait = if self.live.awaits_confirmation() {
             self.schedule.confirmation(self.interval)
@@ -180,6 +185,7 @@ impl Lifecycle {
             usable_keys: self.keys().keys().len(),
             latest: self.latest,
             last_success: self.last_success,
+            restored_age: self.restored_age,
             interval: self.interval,
             max_stale: self.schedule.max_stale,
             next_attempt: (self.kind != SourceKind::Memory).then_some(self.due),

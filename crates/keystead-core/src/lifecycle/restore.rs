@@ -1,0 +1,140 @@
+//! Keys of an earlier run, or of another host, take their place before the source has answered.
+
+use core::time::Duration;
+
+use super::Lifecycle;
+use super::change::{Change, Removal};
+use crate::key_set::KeySet;
+use crate::state::SourceKind;
+
+impl Lifecycle {
+    /// Takes over keys that this source confirmed `age` before `now`, in an earlier run or to
+    /// another host.
+    ///
+    /// They are used at once, and they are no answer: the source stays due as it was, its state is
+    /// stale until it answers, and `age` counts towards [`Schedule::max_stale`](super::Schedule).
+    /// What of the keys held before goes is decided as after a fetch.
+    ///
+    /// None when they were not taken, and nothing changed: only sources on the network are
+    /// restored, and only with a usable key that is confirmed later than those that are held.
+    pub fn restore(&mut self, now: Duration, age: Duration, set: KeySet) -> Option<Change> {
+        let facts = self.facts();
+        let is_newer = facts.age(now).is_none_or(|held| age < held);
+        if self.kind != SourceKind::Network || set.keys().is_empty() || !is_newer {
+            return None;
+        }
+        let removal = if facts.serves(now) { Removal::Guarded } else { Removal::AtOnce };
+        let change = self.live.replace(set, removal);
+        self.last_success = Some(now);
+        self.restored_age = Some(age);
+        Some(change)
+    }
+
+    /// Takes an attempt back that nobody made to its end: the source is due as it was `before`, and
+    /// keys that were restored meanwhile stay.
+    pub fn take_back(&mut self, before: &Self) {
+        self.in_flight = before.in_flight;
+        self.requested = before.requested;
+        self.due = before.due;
+        self.attempts = before.attempts;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Action, EcCurve, Jwk, LatestAttempt, Material, ProviderState, Schedule};
+
+    const fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn set(materials: &[u8]) -> KeySet {
+        KeySet::new(materials.iter().map(|n| {
+            let coordinate: Box<[u8]> = [*n; 32].into();
+            let (x, y) = (coordinate.clone(), coordinate);
+            Jwk::new(None, None, Material::Ec { curve: EcCurve::P256, x, y }).unwrap()
+        }))
+    }
+
+    fn source(kind: SourceKind) -> Lifecycle {
+        Lifecycle::new(kind, Schedule { jitter_percent: 0, ..Schedule::default() }, 0)
+    }
+
+    fn restored(age: Duration) -> Lifecycle {
+        let mut source = source(SourceKind::Network);
+        assert_eq!(source.restore(s(1), age, set(&[1])).unwrap().added.len(), 1);
+        source
+    }
+
+    fn state(source: &Lifecycle, now: Duration) -> ProviderState {
+        source.facts().state(now)
+    }
+
+    /// G8
+    #[test]
+    fn restored_keys_are_stale_until_the_first_answer_and_do_not_put_it_off() {
+        let mut source = restored(s(3_600));
+        assert_eq!(state(&source, s(1)), ProviderState::Stale);
+        assert_eq!(source.facts().age(s(11)), Some(s(3_610)));
+        assert_eq!(source.facts().latest, LatestAttempt::Never);
+        assert_eq!(source.poll(s(1)), Action::Fetch);
+        source.on_failed(s(1), None);
+        assert_eq!(source.poll(s(1)), Action::Wait(Some(s(2))), "warm: there are keys to live on");
+        assert_eq!(source.poll(s(2)), Action::Fetch);
+        source.on_fetched(s(2), set(&[1]), None);
+        assert_eq!(state(&source, s(2)), ProviderState::Ready);
+        assert_eq!((source.facts().age(s(2)), source.facts().restored_age), (Some(s(0)), None));
+    }
+
+    #[test]
+    fn restored_keys_expire_by_the_age_that_they_have_altogether() {
+        let mut source = restored(s(86_000));
+        assert_eq!(state(&source, s(401)), ProviderState::Stale);
+        assert_eq!(state(&source, s(402)), ProviderState::Expired);
+        source.on_fetched(s(500), set(&[2]), None);
+        assert_eq!(source.keys(), &set(&[2]), "a set that lacks expired keys does not revive them");
+        assert_eq!(state(&restored(s(90_000)), s(1)), ProviderState::Expired, "held, not used");
+    }
+
+    #[test]
+    fn a_first_answer_without_any_restored_key_stands_beside_them_until_a_second() {
+        let mut source = restored(s(60));
+        source.on_fetched(s(2), set(&[2]), None);
+        assert_eq!(source.keys(), &set(&[2, 1]));
+        source.on_fetched(s(32), set(&[2]), None);
+        assert_eq!(source.keys(), &set(&[2]));
+    }
+
+    #[test]
+    fn keys_that_are_held_give_way_to_younger_ones_only() {
+        let mut source = restored(s(100));
+        assert_eq!(source.restore(s(1), s(100), set(&[2])), None, "as old");
+        assert_eq!(source.restore(s(1), s(0), KeySet::default()), None, "no key");
+        source.on_fetched(s(10), set(&[1, 2]), None);
+        assert_eq!(source.restore(s(20), s(10), set(&[3])), None);
+        assert_eq!(source.keys(), &set(&[1, 2]));
+        let change = source.restore(s(20), s(9), set(&[2, 3])).unwrap();
+        assert_eq!((change.added.len(), change.removed.len()), (1, 1));
+        assert_eq!(source.facts().age(s(20)), Some(s(9)));
+        assert_eq!(source.facts().latest, LatestAttempt::Succeeded { at: s(10) });
+    }
+
+    #[test]
+    fn files_and_memory_are_not_restored() {
+        for kind in [SourceKind::File, SourceKind::Memory] {
+            assert_eq!(source(kind).restore(s(1), s(1), set(&[1])), None);
+        }
+    }
+
+    #[test]
+    fn an_attempt_that_is_taken_back_leaves_restored_keys_in_place() {
+        let mut source = source(SourceKind::Network);
+        let before = source.clone();
+        assert_eq!(source.poll(s(1)), Action::Fetch);
+        source.restore(s(2), s(60), set(&[1]));
+        source.take_back(&before);
+        assert_eq!((source.keys(), source.attempts()), (&set(&[1]), 0));
+        assert_eq!(source.poll(s(2)), Action::Fetch, "it is still due");
+    }
+}
