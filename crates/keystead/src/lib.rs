@@ -11,6 +11,7 @@ pub mod http;
 mod provider;
 mod refresh;
 mod report;
+mod snapshot;
 mod source;
 mod status;
 mod verifier;
@@ -19,6 +20,10 @@ pub use clock::{Clock, SystemClock};
 pub use config::{Config, ProviderConfig};
 pub use crypto::{AwsLc, fingerprint, thumbprint};
 pub use keystead_core as core;
+pub use snapshot::{
+    Endpoint, ImportOutcome, Imported, ProviderSnapshot, Snapshot, SnapshotError,
+    SnapshotErrorStatus, SnapshotProblem, SnapshotStatus, SourceSnapshot,
+};
 pub use source::{KeySource, SourceError};
 pub use status::{KeyStatus, ProviderStatus, SourceErrorStatus, SourceStatus, Status, timestamp};
 pub use verifier::{

@@ -23,8 +23,9 @@ use crate::config::{ProviderConfig, Standing};
 use crate::crypto::{AwsLc, judged};
 use crate::http::FetchRules;
 use crate::report;
+use crate::snapshot::Keeper;
 use crate::source::{Failure, KeySource, SourceError};
-pub(crate) use slot::{Ended, Slot, SlotKind, Turn};
+pub(crate) use slot::{Cell, Ended, Slot, SlotKind, Turn};
 
 /// A provider and everything that is known of it.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub(crate) struct Provider {
     live: ArcSwap<Live>,
     /// One publish at a time.
     publishing: Mutex<()>,
+    /// Its keys on disk.
+    keeper: Keeper,
     /// The state that was last reported.
     reported: Mutex<ProviderState>,
     /// Rung when keys or facts were published.
@@ -108,6 +111,7 @@ impl Provider {
             slots,
             live: ArcSwap::default(),
             publishing: Mutex::new(()),
+            keeper: Keeper::default(),
             reported: Mutex::new(ProviderState::Cold),
             published: Notify::new(),
             config,
@@ -126,6 +130,10 @@ impl Provider {
 
     pub(crate) fn slots(&self) -> &[Slot] {
         &self.slots
+    }
+
+    pub(crate) const fn keeper(&self) -> &Keeper {
+        &self.keeper
     }
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
@@ -175,11 +183,10 @@ impl Provider {
         let now = self.clock.monotonic();
         let live = self.live.load();
         let moments = live.keys.sources().iter().flat_map(|source| {
-            let SourceFacts { kind, last_success, interval, max_stale, .. } = source.facts;
+            let SourceFacts { kind, last_success, interval, .. } = source.facts;
             let at = last_success.filter(|_| kind == SourceKind::Network);
             let stale = at.map(|at| at.saturating_add(interval.saturating_mul(2)));
-            let expired = at.zip(max_stale).map(|(at, limit)| at.saturating_add(limit));
-            [stale, expired]
+            [stale, source.facts.expires_after()]
         });
         // One millisecond past the moment: a limit is still kept when it is just reached.
         let past = moments.flatten().map(|at| at.saturating_add(Duration::from_millis(1)));
@@ -224,7 +231,7 @@ impl Provider {
                 let cell = slot.cell();
                 let facts = cell.lifecycle.facts();
                 let keys = Arc::new(cell.lifecycle.keys().clone());
-                sets.push((PublishedSource::new(Arc::clone(&slot.origin), facts), keys));
+                sets.push((PublishedSource::new(cell.origin(slot), facts), keys));
             }
         }
         let sources = sets.iter().map(|(source, keys)| (source.clone(), &**keys));

@@ -20,6 +20,7 @@ use crate::crypto::judged;
 use crate::http::Fetch;
 use crate::provider::{Provider, Slot, SlotKind, Turn};
 use crate::report;
+use crate::snapshot;
 use crate::source::{Failure, Fetched, Network, file, jwks_url};
 
 /// How many attempts may be under way at once.
@@ -62,6 +63,7 @@ pub(crate) fn spawn(provider: &Arc<Provider>, shared: &Arc<Shared>) -> JoinSet<(
         }
     }
     tasks.spawn(watch(Arc::clone(provider)));
+    tasks.spawn(snapshot::keep(Arc::clone(provider)));
     tasks
 }
 
@@ -83,6 +85,10 @@ async fn watch(provider: Arc<Provider>) {
 /// Follows one source for as long as it is configured.
 async fn follow(provider: Arc<Provider>, at: usize, shared: Arc<Shared>) {
     let Some(slot) = provider.slots().get(at) else { return };
+    if slot.is_network() {
+        // What is on disk comes before any network.
+        snapshot::loaded(&provider).await;
+    }
     let network = Network {
         fetch: Arc::clone(&shared.fetch),
         clock: Arc::clone(provider.clock()),

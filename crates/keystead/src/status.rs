@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::clock::Clock;
 use crate::crypto::thumbprint;
 use crate::provider::{Provider, Slot};
+use crate::snapshot::{self, SnapshotStatus};
 
 /// The status of a verifier, as `/status.json` shows it. Times are RFC 3339, in UTC.
 #[derive(Clone, Debug, Serialize)]
@@ -42,6 +43,9 @@ pub struct ProviderStatus {
     pub keys: Vec<KeyStatus>,
     /// Where its keys come from.
     pub sources: Vec<SourceStatus>,
+    /// Its keys on disk, where they are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotStatus>,
 }
 
 /// One key.
@@ -61,6 +65,9 @@ pub struct KeyStatus {
     pub thumbprint: Option<String>,
     /// Which source it came from.
     pub origin: String,
+    /// The place of that source in [`ProviderStatus::sources`].
+    #[serde(skip)]
+    pub source: usize,
     /// How long ago its source last confirmed it, in seconds. Keys of memory and files have no age.
     pub age_seconds: Option<u64>,
     /// Whether it verifies tokens.
@@ -147,6 +154,7 @@ impl ProviderStatus {
             },
             keys: keys(&live, now),
             sources: sources.map(source).collect(),
+            snapshot: snapshot::status(provider),
         }
     }
 
@@ -183,8 +191,12 @@ fn reason(provider: &Provider, live: &PublishedKeys, now: Duration) -> String {
 
 /// What is wrong with a source, if anything is.
 fn trouble(slot: &Slot, facts: &SourceFacts, now: Duration) -> Option<String> {
-    if let Some(failure) = &slot.cell().last_error {
-        return Some(failure.detail.clone());
+    let cell = slot.cell();
+    let failure = cell.last_error.as_ref().map(|failure| failure.detail.clone());
+    match (snapshot::remark(&cell, facts, now), failure) {
+        (Some(restored), Some(failure)) => return Some(format!("{restored}; {failure}")),
+        (None, None) => {}
+        (either, or) => return either.or(or),
     }
     if facts.is_fresh(now) {
         return None;
@@ -214,6 +226,7 @@ fn keys(live: &PublishedKeys, now: Duration) -> Vec<KeyStatus> {
             purpose: Some("sig"),
             thumbprint: thumbprint(jwk),
             origin: origin(key.source()),
+            source: key.source(),
             age_seconds: age(key.source()),
             usable: !expired,
             why: if expired { Some("it is past max_stale".to_owned()) } else { remark(jwk) },
@@ -226,6 +239,7 @@ fn keys(live: &PublishedKeys, now: Duration) -> Vec<KeyStatus> {
         purpose: None,
         thumbprint: None,
         origin: origin(*source),
+        source: *source,
         age_seconds: age(*source),
         usable: false,
         why: Some(key.why.to_string()),

@@ -1,8 +1,10 @@
 //! The public face: from a presented token to a verdict.
 
 mod running;
+mod snapshots;
 mod verified;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ use crate::config::{Config, ProviderConfig};
 use crate::http::{Fetch, HyperFetch};
 use crate::provider::Provider;
 use crate::refresh::Shared;
+use crate::snapshot::{self, Store};
 use crate::status::Status;
 
 pub use running::{RefreshError, RefreshHandle};
@@ -122,6 +125,7 @@ impl Verifier {
     pub fn apply(&self, config: Config) {
         let _one_at_a_time = self.0.applying.lock().unwrap_or_else(PoisonError::into_inner);
         let limits = TokenLimits::with_token(config.server.limits.token);
+        let store = Store::of(&config.server);
         let old = self.0.table.load();
         let providers: Vec<_> = config
             .providers
@@ -132,6 +136,9 @@ impl Verifier {
                     .unwrap_or_else(|| Arc::new(Provider::new(config, Arc::clone(&self.0.clock))))
             })
             .collect();
+        for provider in &providers {
+            snapshot::attach(provider, store.as_ref());
+        }
         let mut issuers = Issuers::new();
         // A disabled provider answers for its issuer only where no other one does.
         for enabled in [true, false] {
@@ -242,6 +249,7 @@ impl Verifier {
 pub struct VerifierBuilder {
     providers: Vec<ProviderConfig>,
     token_limit: Option<usize>,
+    state_dir: Option<PathBuf>,
     clock: Option<Arc<dyn Clock>>,
     fetch: Option<Arc<dyn Fetch>>,
 }
@@ -256,6 +264,17 @@ impl VerifierBuilder {
     /// Accepts tokens of at most this many bytes. Default: 16 KiB.
     pub const fn token_limit(mut self, bytes: usize) -> Self {
         self.token_limit = Some(bytes);
+        self
+    }
+
+    /// Keeps the keys of the network on disk too, one file per provider in this folder, so that
+    /// they are there at the next start. It is made if it does not exist; others than the user of
+    /// this process must not be able to write to it. Default: keys are kept in memory only.
+    ///
+    /// The folder is read and written by the refresh (see [`Verifier::start`]); no verification
+    /// ever waits for it, and no trouble with it is ever a failure.
+    pub fn state_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.state_dir = Some(folder.into());
         self
     }
 
@@ -278,6 +297,7 @@ impl VerifierBuilder {
         if let Some(limit) = self.token_limit {
             config.server.limits.token = limit;
         }
+        config.server.state_dir = self.state_dir.take();
         self.build_with(config)
     }
 

@@ -29,15 +29,6 @@ impl Lifecycle {
         self.restored_age = Some(age);
         Some(change)
     }
-
-    /// Takes an attempt back that nobody made to its end: the source is due as it was `before`, and
-    /// keys that were restored meanwhile stay.
-    pub fn take_back(&mut self, before: &Self) {
-        self.in_flight = before.in_flight;
-        self.requested = before.requested;
-        self.due = before.due;
-        self.attempts = before.attempts;
-    }
 }
 
 #[cfg(test)]
@@ -125,16 +116,5 @@ mod tests {
         for kind in [SourceKind::File, SourceKind::Memory] {
             assert_eq!(source(kind).restore(s(1), s(1), set(&[1])), None);
         }
-    }
-
-    #[test]
-    fn an_attempt_that_is_taken_back_leaves_restored_keys_in_place() {
-        let mut source = source(SourceKind::Network);
-        let before = source.clone();
-        assert_eq!(source.poll(s(1)), Action::Fetch);
-        source.restore(s(2), s(60), set(&[1]));
-        source.take_back(&before);
-        assert_eq!((source.keys(), source.attempts()), (&set(&[1]), 0));
-        assert_eq!(source.poll(s(2)), Action::Fetch, "it is still due");
     }
 }

@@ -47,7 +47,7 @@ pub use provider::{DiscoveryAddress, EndpointOrigin, ProviderConfig, SourceConfi
 pub use reference::reference;
 pub use server::{
     AdminListen, LimitsConfig, LogConfig, LogDecisions, LogFormat, LogLevel, RefusalDetail,
-    ServerConfig,
+    ServerConfig, StateAccess,
 };
 
 /// Where a configuration is written, the strongest first. The library reads no environment: the

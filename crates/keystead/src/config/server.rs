@@ -19,6 +19,11 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// Where status and administration listen. Default: 127.0.0.1:8081.
     pub admin_listen: AdminListen,
+    /// Where the keys of providers are kept on disk: one file per provider. Default: nowhere.
+    pub state_dir: Option<PathBuf>,
+    /// What may be done there. Not a setting: programs that run once, maybe as another user, only
+    /// read. Default: reading and writing.
+    pub state_access: StateAccess,
     /// How much of a refusal its caller is told. Default: code and sentence.
     pub refusal_detail: RefusalDetail,
     /// What is logged, and how.
@@ -37,6 +42,17 @@ pub enum AdminListen {
     Tcp(SocketAddr),
     /// On a unix socket at this absolute path.
     Unix(PathBuf),
+}
+
+/// What may be done in `state_dir`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum StateAccess {
+    /// Keys are read from there, and kept there.
+    #[default]
+    ReadWrite,
+    /// Keys are read from there, and nothing there is changed.
+    ReadOnly,
 }
 
 /// How much of a refusal its caller is told.
@@ -131,6 +147,8 @@ impl Default for ServerConfig {
         Self {
             listen: local(8080),
             admin_listen: AdminListen::Tcp(local(8081)),
+            state_dir: None,
+            state_access: StateAccess::default(),
             refusal_detail: RefusalDetail::default(),
             log: LogConfig::default(),
             limits: LimitsConfig::default(),
@@ -165,6 +183,7 @@ fn read_top(server: &mut ServerConfig, layered: &Layered, findings: &mut Finding
     let listen = reader.read("listen", |node| socket_address(text(node)?));
     set(&mut server.listen, listen);
     set(&mut server.admin_listen, reader.read("admin_listen", admin_listen));
+    server.state_dir = reader.read("state_dir", |node| text(node).map(PathBuf::from));
     let detail = reader.read("refusal_detail", |node| {
         use RefusalDetail::{Code, Hint, Sentence};
         word(node, &[("code", Code), ("sentence", Sentence), ("hint", Hint)])

@@ -84,6 +84,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting(Top, "version", Text, "`1`", "1", "The version of this format. In files only: `KEYSTEAD_VERSION` is left to images."),
     setting(Top, "listen", Text, "address and port", "127.0.0.1:8080", "Where the public faces listen."),
     setting(Top, "admin_listen", Text, "address and port, `unix:/path` or an absolute path", "127.0.0.1:8081", "Where status and administration listen."),
+    setting(Top, "state_dir", Text, "path of a folder", "", "Where the keys of providers are kept on disk, so that they outlive a restart: one file per provider. Unset: nowhere. Made with mode 0700 if it does not exist; others than its owner must not be able to write to it."),
     setting(Top, "refusal_detail", Text, "`code`, `sentence` or `hint`", "sentence", "How much of a refusal its caller is told."),
     setting(Top, "drain", Text, "duration", "2s", "How long the server goes on accepting after it said that it is not ready."),
     setting(Log, "format", Text, "`auto`, `text` or `json`", "auto", "`auto`: text on a terminal, JSON otherwise."),

@@ -13,6 +13,7 @@ use super::lock;
 use crate::clock::Clock;
 use crate::config::{ProviderConfig, SourceConfig};
 use crate::crypto::judged;
+use crate::snapshot::Restored;
 use crate::source::discovery::Discovery;
 use crate::source::{Failure, KeySource};
 
@@ -70,6 +71,17 @@ pub(crate) struct Cell {
     pub(crate) last_success: Option<Duration>,
     /// What went wrong with the latest attempt, or on its way.
     pub(crate) last_error: Option<Failure>,
+    /// Where its keys were restored from, should they be restored ones.
+    pub(crate) restored: Option<Restored>,
+}
+
+impl Cell {
+    /// Where the keys come from, in words.
+    pub(crate) fn origin(&self, slot: &Slot) -> Arc<str> {
+        let restored = self.restored.as_ref();
+        let restored = restored.filter(|_| self.lifecycle.facts().restored_age.is_some());
+        Arc::clone(restored.map_or(&slot.origin, |restored| &restored.origin))
+    }
 }
 
 /// What the end of an attempt changed.
@@ -106,7 +118,13 @@ impl Slot {
         if let Some(keys) = inline {
             lifecycle.on_fetched(Duration::ZERO, keys, None);
         }
-        let cell = Cell { lifecycle, last_attempt: None, last_success: None, last_error: None };
+        let cell = Cell {
+            lifecycle,
+            last_attempt: None,
+            last_success: None,
+            last_error: None,
+            restored: None,
+        };
         Self {
             origin: kind.origin().into(),
             kind,
@@ -136,6 +154,10 @@ impl Slot {
 
     pub(crate) const fn is_file(&self) -> bool {
         self.rank() == 1
+    }
+
+    pub(crate) const fn is_network(&self) -> bool {
+        self.rank() == 2
     }
 
     /// How many attempts have ended, and a way to wait for the next.

@@ -15,6 +15,7 @@ use super::jwks_url;
 use super::{Fetched, Network};
 use crate::config::{DiscoveryAddress, EndpointOrigin};
 use crate::http::{FetchCode, FetchError, Stage, judge_json};
+use crate::snapshot::Endpoint;
 
 /// How long a metadata document is taken as current.
 const METADATA_MAX_AGE: Duration = Duration::from_secs(60 * 60);
@@ -96,6 +97,29 @@ impl Discovery {
     pub(crate) fn expire(&self) {
         if let Some(known) = &mut self.memory().known {
             known.asked = None;
+        }
+    }
+
+    /// What the document said when it was last read, to be remembered over a restart.
+    pub(crate) fn known_endpoint(&self) -> Option<Endpoint> {
+        let known = self.memory().known.clone()?;
+        // A password in it would be no key, and is not to be written down.
+        let is_plain = known.jwks_uri.username().is_empty() && known.jwks_uri.password().is_none();
+        let (jwks_uri, document) = (known.jwks_uri.into(), known.document.into());
+        is_plain.then(|| Endpoint::new(jwks_uri, document, self.endpoint_origin.as_str()))
+    }
+
+    /// Remembers what the document said before a restart, unless it was read since. It is asked
+    /// again all the same.
+    pub(crate) fn recall(&self, endpoint: &Endpoint) {
+        let mut addresses = std::iter::once(&self.address).chain(&self.others);
+        let worked = addresses.position(|url| url.as_str() == endpoint.document);
+        let mut memory = self.memory();
+        let wanted = memory.known.is_none() && endpoint.is_of_origin(self.endpoint_origin.as_str());
+        let (true, Some(worked)) = (wanted, worked) else { return };
+        let urls = (Url::parse(&endpoint.jwks_uri), Url::parse(&endpoint.document));
+        if let (Ok(jwks_uri), Ok(document)) = urls {
+            *memory = Memory { worked, known: Some(Known { jwks_uri, document, asked: None }) };
         }
     }
 

@@ -12,9 +12,9 @@ use tokio::task::JoinSet;
 use super::Verifier;
 use crate::provider::Provider;
 use crate::status::ProviderStatus;
-use crate::{refresh, report};
+use crate::{refresh, report, snapshot};
 
-/// How long [`Verifier::start`] waits for key files before it leaves them to the background.
+/// How long [`Verifier::start`] waits for key files and snapshots before it leaves them to the background.
 const FILES_WAIT: Duration = Duration::from_secs(1);
 
 impl Verifier {
@@ -67,7 +67,7 @@ impl Verifier {
         }
     }
 
-    /// Reads the key files once, on this thread, and touches no network.
+    /// Reads the key files and the snapshots once, on this thread, and touches no network.
     ///
     /// For programs that run once and offline; [`Verifier::start`] does this and goes on doing it.
     pub fn load(&self) {
@@ -75,12 +75,13 @@ impl Verifier {
             for slot in provider.slots() {
                 refresh::read_now(provider, slot);
             }
+            snapshot::load_now(provider);
         }
     }
 
     /// Starts to keep keys fresh, on a thread of its own.
     ///
-    /// Waits for the key files, for at most 1 s; the network is left to the background. Never
+    /// Waits for the key files and the snapshots, for at most 1 s; the network is left to the background. Never
     /// fails because of a provider: what cannot be had is retried for ever, and
     /// [`Verifier::status`] says so.
     ///
@@ -120,9 +121,13 @@ impl Verifier {
         };
         let _received = started.send(Ok(runtime.handle().clone()));
         runtime.block_on(async {
-            let files = refresh::first_attempts(self.providers(), true);
+            let providers = self.providers();
+            let files = refresh::first_attempts(providers.clone(), true);
             tokio::spawn(async move {
                 files.await;
+                for provider in &providers {
+                    snapshot::loaded(provider).await;
+                }
                 // Nobody waits any more if it took too long.
                 let _late = files_read.try_send(());
             });

@@ -132,6 +132,16 @@ pub enum EndpointOrigin {
     Discovery,
 }
 
+impl EndpointOrigin {
+    /// The word of the setting.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Document => "document",
+            Self::Discovery => "discovery",
+        }
+    }
+}
+
 /// What is written but has no meaning until everything is there.
 #[derive(Clone, Debug)]
 struct Draft {

@@ -1,0 +1,232 @@
+//! Between the sources of a provider and a snapshot: what is recorded, and what is restored.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keystead_core::{Change, Jwk, KeySet, Material, SourceFacts};
+
+use super::store::Identity;
+use super::{ProviderSnapshot, Snapshot, SourceSnapshot, format};
+use crate::crypto::{sha256, thumbprint};
+use crate::http::shown;
+use crate::provider::{Cell, Provider, Slot, SlotKind};
+use crate::status::timestamp;
+
+/// How far clocks may differ before it is worth a word.
+const SKEW: Duration = Duration::from_secs(60);
+
+/// Where restored keys came from; what it says holds until their source answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Restored {
+    /// The origin of the keys, in words.
+    pub(crate) origin: Arc<str>,
+    /// How far their confirmation lies in the future, if it is worth a word.
+    ahead: Option<Duration>,
+}
+
+/// What became of one source of an imported snapshot.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Imported {
+    /// The provider; what the snapshot calls it, where none here has its issuer.
+    pub provider: String,
+    /// Its issuer.
+    pub issuer: String,
+    /// `jwks_url` or `discovery`.
+    pub kind: &'static str,
+    /// The address, without what may be a secret in it.
+    pub url: String,
+    /// When the source confirmed these keys, since the Unix epoch.
+    pub confirmed: Duration,
+    /// What became of its keys.
+    pub outcome: ImportOutcome,
+}
+
+/// What became of the keys of one source.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ImportOutcome {
+    /// They are held now.
+    Taken {
+        /// The thumbprints (RFC 7638) of keys that were not held before.
+        added: Vec<String>,
+        /// The thumbprints of keys that are no longer held.
+        removed: Vec<String>,
+        /// Whether they are past `max_stale`: held, but not used.
+        expired: bool,
+    },
+    /// What is held here was confirmed as late or later.
+    NotNewer,
+    /// No provider in use here has this issuer.
+    UnknownIssuer,
+    /// The provider here has no such source.
+    UnknownSource,
+}
+
+/// Whose keys the file of a provider has to hold.
+pub(super) fn identity(provider: &Provider) -> Identity {
+    let issuer = &provider.config().policy.issuer;
+    let bindings = provider.slots().iter().filter_map(|slot| binding(issuer, slot));
+    Identity {
+        name: provider.config().name.clone(),
+        issuer: issuer.clone(),
+        bindings: bindings.collect(),
+    }
+}
+
+/// What binds keys to a source on the network: the digest of issuer, kind and exact address, which
+/// may hold a secret in its query. Other sources have none: memory and files are there at the next
+/// start without a snapshot.
+fn binding(issuer: &str, slot: &Slot) -> Option<String> {
+    let url = match &slot.kind {
+        SlotKind::JwksUrl(url) => url,
+        SlotKind::Discovery(discovery) => discovery.address(),
+        _ => return None,
+    };
+    // The kind stands between the two: neither it nor an address has a line break in it.
+    let bound = format!("{}\n{url}\n{issuer}", slot.kind.as_str());
+    Some(format::hex(&sha256(bound.as_bytes())))
+}
+
+/// What a snapshot is to hold of a provider, if there is anything.
+pub(crate) fn record(provider: &Provider) -> Option<ProviderSnapshot> {
+    let config = provider.config();
+    let issuer = &config.policy.issuer;
+    let sources = provider.slots().iter().filter_map(|slot| record_source(issuer, slot));
+    let sources: Vec<_> = sources.collect();
+    let (name, issuer) = (config.name.clone(), issuer.clone());
+    (!sources.is_empty()).then_some(ProviderSnapshot { name, issuer, sources })
+}
+
+fn record_source(issuer: &str, slot: &Slot) -> Option<SourceSnapshot> {
+    let binding = binding(issuer, slot)?;
+    let (url, endpoint) = match &slot.kind {
+        SlotKind::Discovery(discovery) => (discovery.address(), discovery.known_endpoint()),
+        SlotKind::JwksUrl(url) => (url, None),
+        _ => return None,
+    };
+    let cell = slot.cell();
+    let mut keys: Vec<_> = cell.lifecycle.keys().keys().iter().filter_map(public).collect();
+    // Providers publish the same keys in changing order; that is no change.
+    keys.sort_by_cached_key(|key| (thumbprint(key), key.kid().map(ToOwned::to_owned)));
+    if keys.is_empty() {
+        return None;
+    }
+    Some(SourceSnapshot {
+        kind: slot.kind.as_str(),
+        url: shown(url),
+        confirmed: to_the_millisecond(cell.last_success?),
+        keys: KeySet::new(keys),
+        endpoint,
+        binding,
+    })
+}
+
+/// The key as a snapshot holds it: public, and nothing but the key.
+fn public(key: &Arc<Jwk>) -> Option<Jwk> {
+    if matches!(key.material(), Material::Oct { .. }) {
+        return None;
+    }
+    Jwk::new(key.kid(), key.algorithm(), key.material().clone()).ok()
+}
+
+/// As a snapshot writes it down, so that what is read equals what was recorded.
+fn to_the_millisecond(wall: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Puts the keys of a snapshot in place, as far as their sources are configured and hold no younger
+/// ones. What is held afterwards has to be published.
+pub(super) fn restore(provider: &Provider, snapshot: &ProviderSnapshot) -> Vec<Imported> {
+    let issuer = &provider.config().policy.issuer;
+    let restored = snapshot.sources.iter().map(|source| {
+        let is_it = |slot: &&Slot| binding(issuer, slot).as_ref() == Some(&source.binding);
+        let outcome = match provider.slots().iter().find(is_it) {
+            Some(slot) => restore_source(provider, slot, source),
+            None => ImportOutcome::UnknownSource,
+        };
+        imported(&provider.config().name, snapshot, source, outcome)
+    });
+    restored.collect()
+}
+
+fn restore_source(provider: &Provider, slot: &Slot, source: &SourceSnapshot) -> ImportOutcome {
+    let clock = provider.clock();
+    let (wall, now) = (clock.wall(), clock.monotonic());
+    // What comes from the future has no age that could be known. It counts from now on, so that its
+    // life is bounded all the same.
+    let confirmed = source.confirmed.min(wall);
+    let ahead = source.confirmed.saturating_sub(wall);
+    let mut cell = slot.cell();
+    let age = wall.saturating_sub(confirmed);
+    let Some(change) = cell.lifecycle.restore(now, age, source.keys.clone()) else {
+        return ImportOutcome::NotNewer;
+    };
+    cell.last_success = Some(confirmed);
+    cell.restored = Some(Restored {
+        origin: format!("snapshot of {}, confirmed {}", slot.origin, timestamp(confirmed)).into(),
+        ahead: (ahead > SKEW).then_some(ahead),
+    });
+    if let (SlotKind::Discovery(discovery), Some(endpoint)) = (&slot.kind, &source.endpoint) {
+        discovery.recall(endpoint);
+    }
+    taken(&change, cell.lifecycle.facts().is_expired(now))
+}
+
+fn taken(change: &Change, expired: bool) -> ImportOutcome {
+    let list = |keys: &[Arc<Jwk>]| keys.iter().filter_map(|key| thumbprint(key)).collect();
+    ImportOutcome::Taken { added: list(&change.added), removed: list(&change.removed), expired }
+}
+
+/// Puts the keys of a snapshot in place in whichever of these providers has their issuer, and
+/// publishes them.
+pub(crate) fn import(providers: &[Arc<Provider>], snapshot: &Snapshot) -> Vec<Imported> {
+    let mut all = Vec::new();
+    for found in &snapshot.providers {
+        let has_it = |provider: &&Arc<Provider>| {
+            provider.config().is_enabled() && provider.config().policy.issuer == found.issuer
+        };
+        let Some(provider) = providers.iter().find(has_it) else {
+            let unknown =
+                |source| imported(&found.name, found, source, ImportOutcome::UnknownIssuer);
+            all.extend(found.sources.iter().map(unknown));
+            continue;
+        };
+        let restored = restore(provider, found);
+        provider.publish();
+        super::report::imported(provider, &restored);
+        all.extend(restored);
+    }
+    all
+}
+
+fn imported(
+    name: &str,
+    provider: &ProviderSnapshot,
+    source: &SourceSnapshot,
+    outcome: ImportOutcome,
+) -> Imported {
+    Imported {
+        provider: name.to_owned(),
+        issuer: provider.issuer.clone(),
+        kind: source.kind,
+        url: source.url.clone(),
+        confirmed: source.confirmed,
+        outcome,
+    }
+}
+
+/// What is to be said of a source whose keys are restored ones.
+pub(crate) fn remark(cell: &Cell, facts: &SourceFacts, now: Duration) -> Option<String> {
+    facts.restored_age?;
+    let age = facts.age(now)?.as_secs();
+    let ahead = cell.restored.as_ref().and_then(|restored| restored.ahead);
+    Some(match ahead {
+        None => format!("keys from snapshot, age {age} s"),
+        Some(ahead) => format!(
+            "keys from snapshot, confirmed {} s ahead of this clock, which was set back or is wrong; \
+             age counted from the restart, {age} s",
+            ahead.as_secs()
+        ),
+    })
+}
