@@ -31,7 +31,7 @@ pub enum SnapshotProblem {
         /// Its answer.
         error: String,
     },
-    /// Another process has held the lock of the folder for too long.
+    /// Somebody else has held the lock of the file for too long.
     Locked,
     /// The parent of `state_dir` does not exist, so that it cannot be made.
     NoParent,
@@ -173,7 +173,7 @@ impl fmt::Display for SnapshotProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { doing, error, .. } => write!(f, "cannot {doing}: {error}"),
-            Self::Locked => f.write_str("another process does not let go of its lock"),
+            Self::Locked => f.write_str("another process does not let go of it"),
             Self::NoParent => f.write_str("the folder around it does not exist"),
             Self::Symlink => f.write_str("it is a symbolic link"),
             Self::NotAFolder => f.write_str("it is no folder"),

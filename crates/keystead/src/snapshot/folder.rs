@@ -15,9 +15,6 @@ use rustix::io::Errno;
 use super::Patience;
 use super::error::{SnapshotError, SnapshotProblem};
 
-/// The file whose lock is held by whoever writes.
-const LOCK: &str = ".lock";
-
 /// An open folder that was found to be ours.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -25,7 +22,8 @@ pub(super) struct Folder {
     path: PathBuf,
 }
 
-/// The lock of a folder, held until it is dropped, or until its process ends in whatever way.
+/// The right to replace one file, held until it is dropped, or until its process ends in whatever
+/// way.
 #[derive(Debug)]
 pub(super) struct Lock(#[allow(dead_code, reason = "an open file is what holds it")] File);
 
@@ -103,11 +101,12 @@ impl Folder {
         Ok(Some(content))
     }
 
-    /// Takes the lock.
-    pub(super) fn lock(&self, patience: Patience) -> Result<Lock, SnapshotError> {
+    /// Takes the lock of a file: that of another one beside it, as the file itself is replaced.
+    pub(super) fn lock(&self, name: &str, patience: Patience) -> Result<Lock, SnapshotError> {
+        let name = format!(".{name}.lock");
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let path = || self.path_of(LOCK);
-        let file = at::openat(&self.descriptor, LOCK, flags, private());
+        let path = || self.path_of(&name);
+        let file = at::openat(&self.descriptor, &name, flags, private());
         let file = File::from(file.map_err(|error| failed("open it", error).at(path()))?);
         let locked = match patience {
             Patience::None => file.try_lock(),

@@ -26,7 +26,7 @@ impl Folder {
         match *self {}
     }
 
-    pub(super) fn lock(&self, _: Patience) -> Result<Lock, SnapshotError> {
+    pub(super) fn lock(&self, _: &str, _: Patience) -> Result<Lock, SnapshotError> {
         match *self {}
     }
 

@@ -167,6 +167,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::string_slice, reason = "the texts that are cut are ASCII")]
 mod tests {
     use keystead_core::{Algorithm, Material};
     use proptest::prelude::*;

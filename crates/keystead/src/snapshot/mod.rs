@@ -29,7 +29,7 @@ pub(crate) use keeper::{Keeper, attach, keep, load_now, loaded, save_now, status
 pub use keeper::{SnapshotErrorStatus, SnapshotStatus};
 pub(crate) use store::Store;
 
-/// How long the lock of the folder is waited for.
+/// How long the lock of a file is waited for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Patience {
     /// Not at all.

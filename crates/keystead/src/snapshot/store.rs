@@ -66,7 +66,7 @@ impl Store {
             Err(error) if self.is_written() && error.is_of_the_file() => error,
             read => return read,
         };
-        match folder.lock(Patience::None) {
+        match folder.lock(&file_name(&whose.name), Patience::None) {
             Ok(lock) => judged_or_put_aside(&folder, whose, &lock),
             Err(_) => Err(error),
         }
@@ -81,7 +81,8 @@ impl Store {
         patience: Patience,
     ) -> Result<Put, SnapshotError> {
         let folder = Folder::open_or_make(&self.path)?;
-        let lock = folder.lock(patience)?;
+        let name = file_name(&whose.name);
+        let lock = folder.lock(&name, patience)?;
         let (held, refused) = match judged_or_put_aside(&folder, whose, &lock) {
             Ok(held) => (held, None),
             Err(error) => (None, Some(error)),
@@ -89,7 +90,6 @@ impl Store {
         let stored = newer(whose, ours, held.as_ref(), now);
         let wrote = held.as_ref() != Some(&stored);
         if wrote {
-            let name = file_name(&whose.name);
             let text = format::render(&Snapshot { providers: vec![stored.clone()] });
             if u64::try_from(text.len()).is_ok_and(|bytes| bytes > SIZE_LIMIT) {
                 let problem = SnapshotProblem::TooLarge { limit: SIZE_LIMIT };
@@ -244,7 +244,7 @@ mod tests {
         for confirmed in [10, 1_001] {
             let held = snapshot([source("1", confirmed, "held")]);
             let merged = newer(&whose(), &snapshot([ours.clone()]), Some(&held), s(1_000));
-            assert_eq!(merged.sources, [ours.clone()]);
+            assert_eq!(merged.sources, std::slice::from_ref(&ours));
         }
     }
 
@@ -272,7 +272,7 @@ mod tests {
         let mut names: Vec<_> =
             path.read_dir().unwrap().map(|file| file.unwrap().file_name()).collect();
         names.sort();
-        assert_eq!(names, [".lock", "idp.json"]);
+        assert_eq!(names, [".idp.json.lock", "idp.json"]);
     }
 
     #[test]
@@ -294,7 +294,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let store = Store { path: root.path().to_owned(), access: StateAccess::ReadWrite };
         let folder = Folder::open_or_make(root.path()).unwrap();
-        let held = folder.lock(Patience::None).unwrap();
+        let held = folder.lock("idp.json", Patience::None).unwrap();
         let ours = snapshot([source("1", 10, "a")]);
         let put = || store.put(&whose(), &ours, s(1_000), Patience::None);
         assert_eq!(put().unwrap_err().code(), "locked");

@@ -39,7 +39,7 @@ impl Verifier {
         snapshot::import(&self.providers(), snapshot)
     }
 
-    /// Writes the keys of the network to `state_dir` now, on this thread, and waits for its lock:
+    /// Writes the keys of the network to `state_dir` now, on this thread, and waits for their locks:
     /// each provider with whether that was needed, or why it could not be done. Providers without
     /// such keys are not among them, and without a `state_dir` none is.
     ///
