@@ -36,6 +36,11 @@ fn keys() {
 }
 
 #[test]
+fn snapshot() {
+    play("snapshot");
+}
+
+#[test]
 fn usage() {
     play("usage");
 }

@@ -176,7 +176,8 @@ fn reason(provider: &Provider, live: &PublishedKeys, now: Duration) -> String {
         return format!("{}: {}", disabled.why, disabled.reason);
     }
     let held = live.keys().len();
-    let what = match live.state(now) {
+    let state = live.state(now);
+    let what = match state {
         ProviderState::Cold => "no usable key is held".to_owned(),
         ProviderState::Expired => format!("{} held, past max_stale", count(held)),
         _ => format!("{} held", count(held)),
@@ -186,7 +187,10 @@ fn reason(provider: &Provider, live: &PublishedKeys, now: Duration) -> String {
         let trouble = trouble(slot, &source.facts, now)?;
         Some(format!("; {}: {trouble}", slot.origin))
     });
-    std::iter::once(what).chain(why).collect()
+    // Once its sources have answered, what was on disk is no reason for anything.
+    let refused = snapshot::refusal(provider).filter(|_| state != ProviderState::Ready);
+    let refused = refused.map(|refused| format!("; snapshot not used: {refused}"));
+    std::iter::once(what).chain(why).chain(refused).collect()
 }
 
 /// What is wrong with a source, if anything is.

@@ -297,12 +297,15 @@ async fn refuses(disk: &Disk, signing: &SigningKey, code: &str) {
     let refused = snapshot(&world).refused.unwrap();
     assert_eq!(refused.code, code, "{}", refused.detail);
     assert!(refused.detail.contains("; kept as "), "{}", refused.detail);
+    let reason = world.status("p").reason;
+    assert!(reason.ends_with(&format!("; snapshot not used: {}", refused.detail)), "{reason}");
     assert!(disk.rejected().symlink_metadata().is_ok(), "{code}");
     until(|| world.state("p") == "ready").await;
     pass(secs(1)).await;
     let kept = snapshot(&world);
     assert_eq!((kept.writes, kept.failures), (1, 0), "{code}");
     assert!(kept.refused.is_some(), "what was refused is still said");
+    assert_eq!(world.status("p").reason, "1 key is held");
     assert!(disk.file().symlink_metadata().unwrap().is_file(), "{code}");
     assert_eq!(disk.written().providers()[0].sources[0].keys.keys().len(), 1);
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
-use keystead::config::{Layers, Standing};
+use keystead::config::{Layers, Standing, StateAccess};
 use keystead::core::{
     Audiences, Code, DisabledWhy, Rejection, Requirements, TokenLimits, UnverifiedToken,
 };
@@ -31,7 +31,7 @@ pub(crate) struct AskArgs {
     /// Accept whatever audience the token has
     #[arg(long, conflicts_with = "audience")]
     any_audience: bool,
-    /// Use the keys in memory and in files, and ask nobody
+    /// Use the keys in memory, in files and in `state_dir`, and ask nobody
     #[arg(long)]
     offline: bool,
     /// Judge at this time (RFC 3339, or seconds since 1970) instead of now
@@ -84,6 +84,8 @@ impl AskArgs {
             Some(issuer) => self.described(issuer)?,
             None => self.config.load()?,
         };
+        // It may run as another user than the server, whose files these are.
+        config.server.state_access = StateAccess::ReadOnly;
         let token = place.read(console)?;
         let limit = config.server.limits.token;
         let concerned = keep_concerned(&mut config, &token, TokenLimits::with_token(limit));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use keystead::config::Standing;
+use keystead::config::{Standing, StateAccess};
 use keystead::core::DisabledWhy;
 use keystead::core::text::{escaped, quoted};
 use keystead::{Config, KeyStatus, ProviderStatus, Status, Verifier};
@@ -16,7 +16,7 @@ use super::{Exit, Failure, Format, ask, json};
 pub(crate) struct Args {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Use the keys in memory and in files, and ask nobody
+    /// Use the keys in memory, in files and in `state_dir`, and ask nobody
     #[arg(long)]
     offline: bool,
     /// How the result is written
@@ -29,6 +29,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
     let mut config = args.config.load()?;
+    config.server.state_access = StateAccess::ReadOnly;
     if let Some(name) = &args.provider {
         if !config.providers.iter().any(|provider| provider.name == *name) {
             return Err(Failure::Usage(unknown(name, &config)));

@@ -17,6 +17,7 @@ mod json;
 mod keys;
 mod man;
 mod serve;
+mod snapshot;
 mod token;
 mod verify;
 
@@ -80,6 +81,7 @@ enum Verb {
     Explain(explain::Args),
     Check(check::Args),
     Keys(keys::Args),
+    Snapshot(snapshot::Args),
     Health(health::Args),
     Conformance(conformance::Args),
     #[cfg(feature = "idp")]
@@ -97,6 +99,7 @@ impl Verb {
             Self::Explain(args) => explain::run(&args, console),
             Self::Check(args) => check::run(&args, console),
             Self::Keys(args) => keys::run(&args, console),
+            Self::Snapshot(args) => snapshot::run(&args, console),
             Self::Health(args) => health::run(&args, console),
             Self::Conformance(args) => conformance::run(&args, console),
             #[cfg(feature = "idp")]

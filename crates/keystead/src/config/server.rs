@@ -51,7 +51,8 @@ pub enum StateAccess {
     /// Keys are read from there, and kept there.
     #[default]
     ReadWrite,
-    /// Keys are read from there, and nothing there is changed.
+    /// Keys are read from there, and nothing there is changed, but by
+    /// [`Verifier::save_snapshots`](crate::Verifier::save_snapshots).
     ReadOnly,
 }
 

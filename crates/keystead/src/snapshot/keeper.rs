@@ -286,6 +286,11 @@ fn broken_down() -> SnapshotError {
     SnapshotError::new(SnapshotProblem::Io { doing: "reach the disk", kind, error })
 }
 
+/// Why the file that was there was not used, if it was not.
+pub(crate) fn refusal(provider: &Provider) -> Option<String> {
+    provider.keeper().seen().refused.as_ref().map(ToString::to_string)
+}
+
 /// The snapshot of a provider as the status shows it, where one is kept.
 pub(crate) fn status(provider: &Provider) -> Option<SnapshotStatus> {
     let seen = provider.keeper().seen();

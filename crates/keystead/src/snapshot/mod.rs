@@ -25,7 +25,7 @@ use keystead_core::KeySet;
 pub use error::{SnapshotError, SnapshotProblem};
 pub use exchange::{ImportOutcome, Imported};
 pub(crate) use exchange::{Restored, import, record, remark};
-pub(crate) use keeper::{Keeper, attach, keep, load_now, loaded, save_now, status};
+pub(crate) use keeper::{Keeper, attach, keep, load_now, loaded, refusal, save_now, status};
 pub use keeper::{SnapshotErrorStatus, SnapshotStatus};
 pub(crate) use store::Store;
 

@@ -86,7 +86,8 @@ impl<'a> Explanation<'a> {
     fn sources(&self) -> Vec<(&SourceStatus, String)> {
         let Some((_, provider)) = self.provider() else { return Vec::new() };
         let kid = self.found.token.kid.as_deref();
-        provider.sources.iter().map(|source| (source, held_by(source, provider, kid))).collect()
+        let held = |(at, source)| (source, held_by(at, source, provider, kid));
+        provider.sources.iter().enumerate().map(held).collect()
     }
 }
 
@@ -125,16 +126,13 @@ impl KeyFate {
 }
 
 /// What one source has for a token, in one sentence.
-fn held_by(source: &SourceStatus, provider: &ProviderStatus, kid: Option<&str>) -> String {
-    // A source with an address is the origin of its keys; all others are in memory.
-    let is_addressed = |key: &KeyStatus| {
-        let mut addressed = provider.sources.iter().filter_map(origin);
-        addressed.any(|origin| origin == key.origin)
-    };
-    let held = provider.keys.iter().filter(|key| match origin(source) {
-        Some(origin) => origin == key.origin,
-        None => !is_addressed(key),
-    });
+fn held_by(
+    at: usize,
+    source: &SourceStatus,
+    provider: &ProviderStatus,
+    kid: Option<&str>,
+) -> String {
+    let held = provider.keys.iter().filter(|key| key.source == at);
     let held: Vec<_> = held.collect();
     let mut parts = vec![source.state.to_owned()];
     let usable = held.iter().filter(|key| key.usable).count();
@@ -150,13 +148,8 @@ fn held_by(source: &SourceStatus, provider: &ProviderStatus, kid: Option<&str>) 
     }
     if let Some(error) = &source.last_error {
         parts.push(format!("{}: {}", error.code, error.detail));
-    } else if origin(source).is_some() && source.last_attempt.is_none() {
+    } else if source.url.is_some() && source.last_attempt.is_none() {
         parts.push("not asked".to_owned());
     }
     parts.join(", ")
-}
-
-/// Where the keys of a source say that they come from, if the source has an address.
-fn origin(source: &SourceStatus) -> Option<String> {
-    source.url.as_ref().map(|url| format!("{} {url}", source.kind))
 }
