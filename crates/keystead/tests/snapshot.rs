@@ -21,7 +21,7 @@ use common::{
     World, jwks_of, key, metadata, minutes, pass, provider, publishes, refused_connection, secs,
     status, until,
 };
-use keystead::config::{Config, StateAccess};
+use keystead::config::{Config, ConfigFile, Layers, StateAccess};
 use keystead::core::Freshness;
 use keystead::{ImportOutcome, ProviderConfig, Snapshot, SnapshotStatus};
 use keystead_testkit::{Answer, SigningKey};
@@ -686,6 +686,39 @@ async fn an_export_carries_keys_with_their_age_to_another_host() {
     let late = process(Config::of([provider("p", ISSUER)]), minutes(60 * 48));
     assert_eq!(outcome(&late), taken(true));
     assert_eq!((late.state("p"), accepts(&late, &old)), ("expired", false));
+}
+
+#[test]
+fn the_folder_is_a_setting_and_a_blank_one_takes_it_away() {
+    let file = |state_dir: &str| ConfigFile {
+        path: "keystead.yaml".into(),
+        text: format!(
+            "state_dir: {state_dir}\nproviders: {{p: {{issuer: {ISSUER}, audiences: [app]}}}}"
+        ),
+    };
+    let load = |state_dir: &str, variable: Option<&str>| {
+        let variable = variable.map(|value| ("KEYSTEAD_STATE_DIR".to_owned(), value.to_owned()));
+        let (env, file) = (variable.into_iter().collect(), Some(file(state_dir)));
+        Config::load(&Layers { env, file, ..Layers::default() }).unwrap().server.state_dir
+    };
+    assert_eq!(load("/var/lib/keystead", None), Some("/var/lib/keystead".into()));
+    assert_eq!(load("/var/lib/keystead", Some("/data")), Some("/data".into()));
+    assert_eq!(load("/var/lib/keystead", Some(" ")), None);
+    assert_eq!(load("", None), None);
+}
+
+/// What docs/snapshot.md shows is a snapshot, but for its white space.
+#[test]
+fn the_documented_example_is_read() {
+    let page = include_str!("../../../docs/snapshot.md");
+    let (_, example) = page.split_once("```json\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let example: Value = serde_json::from_str(example).unwrap();
+    let read = Snapshot::parse(example.to_string().as_bytes()).unwrap();
+    assert_eq!(
+        read.providers()[0].sources[0].endpoint.as_ref().unwrap().jwks_uri,
+        "https://idp.example/k"
+    );
 }
 
 /// `start` has read the snapshot when it returns, and needs no runtime of its caller.
