@@ -1,0 +1,39 @@
+//! What every face that judges tokens has in common: verify, write the decision down, hand it back.
+
+use keystead::core::{Reason, Rejection};
+use keystead::{VerifiedToken, fingerprint};
+
+use crate::decision::Asked;
+use crate::http::Shared;
+use crate::http::refusal::Refused;
+
+/// Judges what a request presented. `grant` makes of a verified token what the face answers with,
+/// and may still refuse.
+pub(crate) fn judge<T>(
+    shared: &Shared,
+    asked: &Asked<'_>,
+    presented: Result<&str, Reason>,
+    grant: impl FnOnce(VerifiedToken) -> Result<T, Rejection>,
+) -> Result<T, Box<Refused>> {
+    let token = match &presented {
+        Ok(token) => Some(*token),
+        // Nothing stood where the token belongs: its length is known, and it is 0.
+        Err(Reason::Empty) => Some(""),
+        Err(_) => None,
+    };
+    let verdict = match presented {
+        Ok(token) => shared.verifier.verify(token),
+        Err(reason) => Err(Rejection::new(reason)),
+    };
+    match verdict.and_then(|verified| Ok((verified.clone(), grant(verified)?))) {
+        Ok((verified, granted)) => {
+            shared.decisions.allowed(asked, token.unwrap_or_default(), &verified);
+            Ok(granted)
+        }
+        Err(rejection) => {
+            let fingerprint = token.filter(|token| !token.is_empty()).map(fingerprint);
+            shared.decisions.refused(asked, token, fingerprint.as_deref(), &rejection);
+            Err(Box::new(Refused { rejection, fingerprint }))
+        }
+    }
+}

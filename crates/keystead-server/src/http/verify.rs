@@ -1,0 +1,168 @@
+//! `/v1/verify`: what a token says, for services that ask themselves.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body, Bytes};
+use hyper::header::AUTHORIZATION;
+use hyper::{Method, Request, StatusCode};
+use keystead::VerifiedToken;
+use keystead::core::Reason;
+use keystead::core::json::{self, Limits};
+use keystead::core::text::quoted;
+
+use crate::bearer;
+use crate::decision::Asked;
+use crate::http::judge::judge;
+use crate::http::respond::{self, Answer};
+use crate::http::{Caller, Shared, refusal};
+
+pub(crate) const PATH: &str = "/v1/verify";
+
+/// How long a body may take to arrive.
+const BODY_WAIT: Duration = Duration::from_secs(10);
+
+/// 200 with the claims, or the refusal. The token is in the `Authorization` header or in the body
+/// as `{"token": "..."}`; in both, it is one credential too many (RFC 6750 section 2).
+pub(crate) async fn answer<B>(shared: &Shared, caller: Caller, request: Request<B>) -> Answer
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    if *request.method() != Method::POST {
+        return respond::method_not_allowed("POST");
+    }
+    let since = shared.decisions.now();
+    let (head, body) = request.into_parts();
+    let body = match read(body, shared.body_limit).await {
+        Ok(body) => body,
+        Err(answer) => return answer,
+    };
+    let in_body = match token_of(&body) {
+        Ok(token) => token,
+        Err(sentence) => {
+            return respond::problem(StatusCode::BAD_REQUEST, "request.body", &sentence);
+        }
+    };
+    let asked = Asked {
+        face: "verify",
+        method: &head.method,
+        path: head.uri.path(),
+        headers: &head.headers,
+        peer: caller.peer,
+        since,
+    };
+    let presented = match &in_body {
+        None => bearer::token(&head.headers),
+        Some(_) if head.headers.contains_key(AUTHORIZATION) => Err(Reason::SeveralCredentials),
+        Some(token) => Ok(&**token),
+    };
+    match judge(shared, &asked, presented, Ok) {
+        Ok(token) => verified(&token),
+        Err(refused) => refusal::answer(&refused, shared.refusal_detail),
+    }
+}
+
+async fn read<B>(body: B, limit: usize) -> Result<Bytes, Answer>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    // A length that is announced is refused before a byte of it is read.
+    if usize::try_from(body.size_hint().lower()).is_ok_and(|announced| announced > limit) {
+        return Err(too_large(limit));
+    }
+    match tokio::time::timeout(BODY_WAIT, Limited::new(body, limit).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(limit)),
+        Ok(Err(_)) => {
+            let sentence = "the body ended before its end";
+            Err(respond::problem(StatusCode::BAD_REQUEST, "request.body", sentence))
+        }
+        Err(_) => {
+            let sentence = format!("the body did not arrive within {} s", BODY_WAIT.as_secs());
+            Err(respond::problem(StatusCode::REQUEST_TIMEOUT, "request.timeout", &sentence))
+        }
+    }
+}
+
+fn too_large(limit: usize) -> Answer {
+    let sentence = format!("the body has more than {limit} bytes, the limit");
+    respond::problem(StatusCode::PAYLOAD_TOO_LARGE, "request.body_too_large", &sentence)
+}
+
+/// The token in a body, if there is one. The body is as strict as a token is: what nobody
+/// understands may be a misspelt "token", and is not passed over.
+fn token_of(body: &[u8]) -> Result<Option<Cow<'_, str>>, String> {
+    if body.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let value = json::parse(body, Limits::TOKEN)
+        .map_err(|error| format!("the body cannot be read: {error}"))?;
+    let members = value.members().ok_or_else(|| {
+        format!("the body is {}, expected an object such as {{\"token\": \"...\"}}", value.kind())
+    })?;
+    let mut token = None;
+    for (name, value) in members {
+        if name != "token" {
+            return Err(format!(
+                "the body has a member {}, only \"token\" is known",
+                quoted(&name)
+            ));
+        }
+        let text = value.as_str();
+        token = Some(text.ok_or_else(|| {
+            format!("member \"token\" of the body is {}, expected a string", value.kind())
+        })?);
+    }
+    Ok(token)
+}
+
+/// The claims stand there as the token has them, digit for digit: whoever reads them may read
+/// numbers another way than we do.
+fn verified(token: &VerifiedToken) -> Answer {
+    let text = |value: &str| serde_json::Value::from(value).to_string();
+    let body = format!(
+        r#"{{"provider":{},"issuer":{},"kid":{},"key_origin":{},"freshness":{},"claims":{}}}"#,
+        text(token.provider()),
+        text(&token.issuer()),
+        token.kid().map_or_else(|| "null".to_owned(), text),
+        text(token.key_origin()),
+        text(token.freshness().as_str()),
+        token.claims().text(),
+    );
+    respond::json(StatusCode::OK, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_an_object_with_a_token_and_nothing_else() {
+        assert_eq!(token_of(b"").unwrap(), None);
+        assert_eq!(token_of(b" \n").unwrap(), None);
+        assert_eq!(token_of(b"{}").unwrap(), None);
+        assert_eq!(token_of(br#" {"token": "a.b.c"} "#).unwrap().unwrap(), "a.b.c");
+        assert_eq!(token_of(br#"{"tok\u0065n":"\u0061"}"#).unwrap().unwrap(), "a");
+    }
+
+    #[test]
+    fn everything_else_in_a_body_is_named() {
+        for (body, sentence) in [
+            (&br#"{"tokn":"a"}"#[..], r#"the body has a member "tokn", only "token" is known"#),
+            (
+                br#"{"token":"a","token":"b"}"#,
+                r#"the body cannot be read: member "token" appears twice"#,
+            ),
+            (br#"{"token":7}"#, r#"member "token" of the body is a number, expected a string"#),
+            (br#"{"token":null}"#, r#"member "token" of the body is null, expected a string"#),
+            (br#"["a"]"#, r#"the body is an array, expected an object such as {"token": "..."}"#),
+            (b"token=a", "the body cannot be read: not JSON at byte 0"),
+            (b"\xff", "the body cannot be read: not UTF-8 at byte 0"),
+        ] {
+            assert_eq!(token_of(body).unwrap_err(), sentence);
+        }
+    }
+}
