@@ -16,6 +16,7 @@ mod links;
 mod ports;
 mod shell;
 mod transcript;
+mod words;
 
 use std::collections::BTreeSet;
 use std::fs;
