@@ -1,31 +1,30 @@
 //! One provider at run time: its policy, its sources, and the keys in memory.
 //!
-//! Verification reads [`Provider::keys`], an immutable set behind one pointer. The sources' life
+//! Verification reads [`Provider::keys`](keystead_core::Provider::keys), an immutable set behind one pointer. The sources' life
 //! cycles are written by the refresh tasks and read by the status; no verification waits for them.
 
+mod slot;
+
 use std::ops::Deref;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use keystead_core::{
-    Action, Change, Disabled, KeySet, Lifecycle, Policy, ProviderState, PublishedKeys,
-    PublishedSource, Schedule, SourceFacts, SourceKind,
+    Disabled, KeySet, Policy, ProviderState, PublishedKeys, PublishedSource, SourceFacts,
+    SourceKind,
 };
-use tokio::sync::{Notify, watch};
-use url::Url;
+use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::config::{EndpointOrigin, ProviderConfig, SourceConfig, Standing};
-use crate::crypto::AwsLc;
+use crate::config::{ProviderConfig, Standing};
+use crate::crypto::{AwsLc, judged};
 use crate::http::FetchRules;
-use crate::source::discovery::Addresses;
-use crate::source::{Failure, KeySource};
-
-/// How often a key file is looked at.
-const FILE_INTERVAL: Duration = Duration::from_secs(5);
+use crate::report;
+use crate::source::{Failure, KeySource, SourceError};
+pub(crate) use slot::{Ended, Slot, SlotKind, Turn};
 
 /// A provider and everything that is known of it.
 #[derive(Debug)]
@@ -37,7 +36,9 @@ pub(crate) struct Provider {
     clock: Arc<dyn Clock>,
     slots: Vec<Slot>,
     live: ArcSwap<Live>,
-    /// The state that was last reported, and the lock under which keys are published.
+    /// One publish at a time.
+    publishing: Mutex<()>,
+    /// The state that was last reported.
     reported: Mutex<ProviderState>,
     /// Rung when keys or facts were published.
     pub(crate) published: Notify,
@@ -47,8 +48,29 @@ pub(crate) struct Provider {
 #[derive(Debug, Default)]
 struct Live {
     keys: PublishedKeys,
-    /// The sets that the in-process sources gave, recognised by identity.
-    in_process: Vec<Option<Arc<KeySet>>>,
+    /// What the in-process sources gave, in their order.
+    in_process: Vec<InProcess>,
+}
+
+/// The last answer of an in-process source.
+#[derive(Clone, Debug, Default)]
+struct InProcess {
+    /// The set as it was handed out, recognised by identity.
+    given: Option<Arc<KeySet>>,
+    /// The same as it is used.
+    judged: Arc<KeySet>,
+    /// Whether there was no answer since.
+    failing: bool,
+}
+
+impl InProcess {
+    fn is_settled_by(&self, answer: &Result<Arc<KeySet>, SourceError>) -> bool {
+        match (answer, &self.given) {
+            (Ok(set), Some(given)) => !self.failing && Arc::ptr_eq(set, given),
+            (Ok(_), None) => false,
+            (Err(_), _) => self.failing,
+        }
+    }
 }
 
 /// The published keys at one moment.
@@ -60,57 +82,6 @@ impl Deref for LiveGuard {
     fn deref(&self) -> &PublishedKeys {
         &self.0.keys
     }
-}
-
-/// One source of a provider's keys.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    pub(crate) kind: SlotKind,
-    /// What it is, in words.
-    pub(crate) origin: Arc<str>,
-    cell: Mutex<Cell>,
-    /// How many attempts have ended.
-    finished: watch::Sender<u64>,
-    /// Rung when somebody asks for an attempt out of turn.
-    pub(crate) requested: Notify,
-    /// The next attempt asks the discovery document too.
-    pub(crate) expire_metadata: AtomicBool,
-    /// How often an in-process source had no answer.
-    pub(crate) errors: AtomicU64,
-}
-
-/// Where a source's keys are.
-pub(crate) enum SlotKind {
-    /// In the configuration.
-    Inline,
-    /// In the host program.
-    InProcess(Arc<dyn KeySource>),
-    /// In a file.
-    File(PathBuf),
-    /// At an address.
-    JwksUrl(Url),
-    /// At the address that provider metadata names.
-    Discovery(Addresses, EndpointOrigin),
-}
-
-/// What changes about a source.
-#[derive(Debug)]
-pub(crate) struct Cell {
-    pub(crate) lifecycle: Lifecycle,
-    /// When the latest attempt began (wall time).
-    pub(crate) last_attempt: Option<Duration>,
-    /// When an attempt last succeeded (wall time).
-    pub(crate) last_success: Option<Duration>,
-    /// What went wrong with the latest attempt, or on its way.
-    pub(crate) last_error: Option<Failure>,
-}
-
-/// What the end of an attempt changed.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) change: Change,
-    /// The failure, if it is another one than the last time.
-    pub(crate) new_failure: Option<Failure>,
 }
 
 impl Provider {
@@ -136,6 +107,7 @@ impl Provider {
             clock,
             slots,
             live: ArcSwap::default(),
+            publishing: Mutex::new(()),
             reported: Mutex::new(ProviderState::Cold),
             published: Notify::new(),
             config,
@@ -162,16 +134,39 @@ impl Provider {
 
     /// The state at this moment.
     pub(crate) fn state(&self) -> ProviderState {
+        self.state_of(&self.live(), self.clock.monotonic())
+    }
+
+    /// The state at `now` (monotonic time), given the keys of that moment.
+    pub(crate) fn state_of(&self, live: &PublishedKeys, now: Duration) -> ProviderState {
         match &self.disabled {
             Some(disabled) => ProviderState::Disabled(disabled.why),
-            None => self.live.load().keys.state(self.clock.monotonic()),
+            None => live.state(now),
         }
+    }
+
+    /// The keys as they are at this moment.
+    pub(crate) fn live(&self) -> LiveGuard {
+        self.follow_in_process();
+        self.held()
+    }
+
+    /// The keys as they were last published, without asking in-process sources.
+    pub(crate) fn held(&self) -> LiveGuard {
+        LiveGuard(self.live.load())
+    }
+
+    /// The state now, which counts as reported.
+    pub(crate) fn report_state(&self) -> ProviderState {
+        let now = self.state_of(&self.held(), self.clock.monotonic());
+        *lock(&self.reported) = now;
+        now
     }
 
     /// The state now and the one that was reported before, if they differ.
     pub(crate) fn state_change(&self) -> Option<(ProviderState, ProviderState)> {
-        let now = self.state();
         let mut reported = lock(&self.reported);
+        let now = self.state_of(&self.held(), self.clock.monotonic());
         (*reported != now).then(|| (std::mem::replace(&mut *reported, now), now))
     }
 
@@ -191,19 +186,38 @@ impl Provider {
         past.filter(|at| *at > now).min()
     }
 
+    /// Asks every source now, its discovery document too, and waits for the answers; whether all
+    /// of them gave keys. Never returns when nobody makes the attempts.
+    pub(crate) async fn refresh(&self) -> bool {
+        let asked = || self.slots.iter().filter(|slot| slot.is_asked());
+        let ended: Vec<_> = asked()
+            .map(|slot| {
+                let mut finished = slot.finished();
+                let before = *finished.borrow_and_update();
+                slot.request();
+                (finished, before)
+            })
+            .collect();
+        for (mut finished, before) in ended {
+            // The sender lives in the slot.
+            let _gone = finished.wait_for(|count| *count > before).await;
+        }
+        asked().all(Slot::is_proven)
+    }
+
     /// Swaps in what the sources hold now.
     pub(crate) fn publish(&self) {
         // One at a time, so that an older view never replaces a newer one.
-        let _publishing = lock(&self.reported);
+        let _publishing = lock(&self.publishing);
         let previous = self.live.load();
         let mut in_process = Vec::new();
         let mut sets = Vec::new();
         for slot in &self.slots {
             if let SlotKind::InProcess(source) = &slot.kind {
-                let last = previous.in_process.get(in_process.len()).cloned().flatten();
-                let set = source.keys().ok().or(last);
-                let keys: Arc<KeySet> = set.clone().unwrap_or_default();
-                in_process.push(set);
+                let last = previous.in_process.get(in_process.len()).cloned().unwrap_or_default();
+                let answer = self.take_in(slot, last, ask(&**source));
+                let keys = Arc::clone(&answer.judged);
+                in_process.push(answer);
                 let facts = SourceFacts::memory(KeySet::keys(&keys).len());
                 sets.push((PublishedSource::new(Arc::clone(&slot.origin), facts), keys));
             } else {
@@ -222,22 +236,52 @@ impl Provider {
     /// Takes over what in-process sources hand out now, if it is not what is published.
     fn follow_in_process(&self) {
         let live = self.live.load();
-        let mut changed = false;
+        let mut settled = true;
         let mut known = live.in_process.iter();
         for slot in &self.slots {
             let SlotKind::InProcess(source) = &slot.kind else { continue };
-            let known = known.next().and_then(Option::as_ref);
-            match source.keys() {
-                Ok(set) => changed |= !known.is_some_and(|known| Arc::ptr_eq(known, &set)),
-                Err(_) => {
-                    slot.errors.fetch_add(1, Ordering::Relaxed);
-                }
+            let answer = ask(&**source);
+            if answer.is_err() {
+                slot.errors.fetch_add(1, Ordering::Relaxed);
             }
+            settled &= known.next().is_some_and(|known| known.is_settled_by(&answer));
         }
-        if changed {
+        if !settled {
             self.publish();
         }
     }
+
+    /// What an in-process source gives from now on. An error keeps the last set.
+    fn take_in(
+        &self,
+        slot: &Slot,
+        last: InProcess,
+        answer: Result<Arc<KeySet>, SourceError>,
+    ) -> InProcess {
+        if last.is_settled_by(&answer) {
+            return last;
+        }
+        match answer {
+            Ok(set) => {
+                slot.cell().last_error = None;
+                let judged = Arc::new(judged(KeySet::clone(&set)));
+                InProcess { given: Some(set), judged, failing: false }
+            }
+            Err(error) => {
+                let failure = Failure::in_process(&error);
+                report::failure(self, slot, &failure);
+                slot.cell().last_error = Some(failure);
+                InProcess { failing: true, ..last }
+            }
+        }
+    }
+}
+
+/// Asks code of the host program, whose panics are no answer: they must end neither a verification
+/// nor the refresh.
+fn ask(source: &dyn KeySource) -> Result<Arc<KeySet>, SourceError> {
+    let keys = AssertUnwindSafe(|| source.keys());
+    catch_unwind(keys).unwrap_or_else(|_| Err(SourceError::new("the key source panicked")))
 }
 
 impl keystead_core::Provider for Provider {
@@ -254,150 +298,11 @@ impl keystead_core::Provider for Provider {
     }
 
     fn keys(&self) -> impl Deref<Target = PublishedKeys> {
-        if self.slots.iter().any(|slot| matches!(slot.kind, SlotKind::InProcess(_))) {
-            self.follow_in_process();
-        }
-        LiveGuard(self.live.load())
+        self.live()
     }
 
     fn monotonic(&self) -> Duration {
         self.clock.monotonic()
-    }
-}
-
-impl Slot {
-    fn new(source: &SourceConfig, config: &ProviderConfig, seed: u64) -> Self {
-        let mut inline = None;
-        let (kind, source_kind, origin) = match source {
-            SourceConfig::Inline { keys, setting } => {
-                inline = Some(keys.clone());
-                (SlotKind::Inline, SourceKind::Memory, setting.clone())
-            }
-            SourceConfig::InProcess(keys) => {
-                let kind = SlotKind::InProcess(Arc::clone(keys));
-                (kind, SourceKind::Memory, "in process".to_owned())
-            }
-            SourceConfig::File { path } => {
-                let origin = format!("file {}", path.display());
-                (SlotKind::File(path.clone()), SourceKind::File, origin)
-            }
-            SourceConfig::JwksUrl { url } => {
-                let origin = format!("jwks_url {}", crate::http::shown(url));
-                (SlotKind::JwksUrl(url.clone()), SourceKind::Network, origin)
-            }
-            SourceConfig::Discovery { address, endpoint_origin } => {
-                let addresses = Addresses::new(address);
-                let origin = format!("discovery {}", crate::http::shown(addresses.current()));
-                let kind = SlotKind::Discovery(addresses, *endpoint_origin);
-                (kind, SourceKind::Network, origin)
-            }
-        };
-        let interval =
-            if source_kind == SourceKind::File { FILE_INTERVAL } else { config.refresh_interval };
-        let schedule = Schedule::default().with_interval(interval).with_max_stale(config.max_stale);
-        let mut lifecycle = Lifecycle::new(source_kind, schedule, seed);
-        if let Some(keys) = inline {
-            lifecycle.on_fetched(Duration::ZERO, keys, None);
-        }
-        let cell = Cell { lifecycle, last_attempt: None, last_success: None, last_error: None };
-        Self {
-            kind,
-            origin: origin.into(),
-            cell: Mutex::new(cell),
-            finished: watch::Sender::new(0),
-            requested: Notify::new(),
-            expire_metadata: AtomicBool::new(false),
-            errors: AtomicU64::new(0),
-        }
-    }
-
-    const fn rank(&self) -> u8 {
-        match self.kind {
-            SlotKind::Inline | SlotKind::InProcess(_) => 0,
-            SlotKind::File(_) => 1,
-            SlotKind::JwksUrl(_) | SlotKind::Discovery(..) => 2,
-        }
-    }
-
-    pub(crate) fn cell(&self) -> MutexGuard<'_, Cell> {
-        lock(&self.cell)
-    }
-
-    /// Whether there is anything to ask: memory is never asked.
-    pub(crate) const fn is_asked(&self) -> bool {
-        self.rank() > 0
-    }
-
-    pub(crate) const fn is_file(&self) -> bool {
-        self.rank() == 1
-    }
-
-    /// How many attempts have ended, and a way to wait for the next.
-    pub(crate) fn finished(&self) -> watch::Receiver<u64> {
-        self.finished.subscribe()
-    }
-
-    /// Asks for an attempt out of turn, of the discovery document too.
-    pub(crate) fn request(&self) {
-        self.expire_metadata.store(true, Ordering::Relaxed);
-        self.cell().lifecycle.request();
-        self.requested.notify_one();
-    }
-
-    /// What its driver is to do now.
-    pub(crate) fn poll(&self, clock: &dyn Clock) -> Action {
-        let mut cell = self.cell();
-        let action = cell.lifecycle.poll(clock.monotonic());
-        if action == Action::Fetch {
-            cell.last_attempt = Some(clock.wall());
-        }
-        action
-    }
-
-    /// Takes in how an attempt ended.
-    pub(crate) fn end(
-        &self,
-        result: Result<(KeySet, Option<Duration>, Option<Failure>), Failure>,
-        clock: &dyn Clock,
-    ) -> Ended {
-        let mut cell = self.cell();
-        let now = clock.monotonic();
-        let (change, failure) = match result {
-            Ok((set, max_age, notice)) => {
-                cell.last_success = Some(clock.wall());
-                (cell.lifecycle.on_fetched(now, set, max_age), notice)
-            }
-            Err(failure) => {
-                cell.lifecycle.on_failed(now, failure.retry_after);
-                (Change::default(), Some(failure))
-            }
-        };
-        let is_new =
-            |failure: &Failure| !cell.last_error.as_ref().is_some_and(|last| last.same_as(failure));
-        let new_failure = failure.clone().filter(is_new);
-        cell.last_error = failure;
-        drop(cell);
-        self.finished.send_modify(|count| *count = count.saturating_add(1));
-        Ended { change, new_failure }
-    }
-}
-
-impl std::fmt::Debug for SlotKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl SlotKind {
-    /// The kind in one word, as in the status.
-    pub(crate) const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Inline => "inline",
-            Self::InProcess(_) => "in_process",
-            Self::File(_) => "file",
-            Self::JwksUrl(_) => "jwks_url",
-            Self::Discovery(..) => "discovery",
-        }
     }
 }
 

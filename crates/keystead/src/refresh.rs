@@ -3,34 +3,37 @@
 //! Everything here runs on one thread of its own, in a host program too. Providers are islands: a
 //! source that hangs holds up nobody but itself.
 
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
-use keystead_core::{Action, KeySet};
+use keystead_core::Lifecycle;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
+use crate::crypto::judged;
 use crate::http::Fetch;
-use crate::provider::{Provider, Slot, SlotKind};
+use crate::provider::{Provider, Slot, SlotKind, Turn};
 use crate::report;
-use crate::source::discovery::Discovery;
-use crate::source::file::{KeyFile, Read};
-use crate::source::{Failure, Fetched, Network, jwks_url};
+use crate::source::{Failure, Fetched, Network, file, jwks_url};
 
 /// How many attempts may be under way at once.
 const ATTEMPTS: usize = 64;
-/// How many of them may be of sources whose latest attempt failed, so that the dead cannot starve
-/// the living.
-const ATTEMPTS_OF_THE_FAILING: usize = 32;
+/// How many of them may be of sources whose latest attempt did not succeed, so that the dead cannot
+/// starve the living.
+const ATTEMPTS_OF_THE_UNPROVEN: usize = 32;
 
 /// What every refresh task shares.
 #[derive(Debug)]
 pub(crate) struct Shared {
     fetch: Arc<dyn Fetch>,
     all: Semaphore,
-    failing: Semaphore,
+    unproven: Semaphore,
 }
 
 impl Shared {
@@ -38,14 +41,14 @@ impl Shared {
         Self {
             fetch,
             all: Semaphore::new(ATTEMPTS),
-            failing: Semaphore::new(ATTEMPTS_OF_THE_FAILING),
+            unproven: Semaphore::new(ATTEMPTS_OF_THE_UNPROVEN),
         }
     }
 
     /// Waits for a place. The semaphores are never closed, so that an error cannot happen; should
     /// it, the attempt goes on without a place.
-    async fn place(&self, failing: bool) -> [Option<SemaphorePermit<'_>>; 2] {
-        let first = if failing { self.failing.acquire().await.ok() } else { None };
+    async fn place(&self, slot: &Slot) -> [Option<SemaphorePermit<'_>>; 2] {
+        let first = if slot.is_proven() { None } else { self.unproven.acquire().await.ok() };
         [first, self.all.acquire().await.ok()]
     }
 }
@@ -66,9 +69,7 @@ pub(crate) fn spawn(provider: &Arc<Provider>, shared: &Arc<Shared>) -> JoinSet<(
 async fn watch(provider: Arc<Provider>) {
     loop {
         let published = provider.published.notified();
-        if let Some((was, now)) = provider.state_change() {
-            report::state(&provider, was, now);
-        }
+        report::state(&provider);
         match provider.next_change() {
             Some(at) => tokio::select! {
                 () = published => {}
@@ -87,133 +88,106 @@ async fn follow(provider: Arc<Provider>, at: usize, shared: Arc<Shared>) {
         clock: Arc::clone(provider.clock()),
         rules: Arc::clone(provider.rules()),
     };
-    let mut asker = Asker::new(&provider, slot);
     loop {
         match slot.poll(&**provider.clock()) {
-            Action::Fetch => {
-                let flight = Flight { provider: &provider, slot, landed: false };
-                let failing = slot.cell().last_error.is_some();
-                let _place =
-                    if slot.is_file() { [None, None] } else { shared.place(failing).await };
-                if slot.expire_metadata.swap(false, Ordering::Relaxed) {
-                    asker.expire_metadata();
-                }
-                let result = asker.ask(&network, slot).await;
-                flight.land(result);
+            Turn::Attempt { before } => {
+                let flight = Flight::new(&provider, slot, *before);
+                let _place = if slot.is_file() { [None, None] } else { shared.place(slot).await };
+                let result = caught(ask(slot, &network)).await;
+                flight.land(result.unwrap_or_else(|Panicked| Err(Failure::panicked())));
             }
-            Action::Wait(Some(until)) => tokio::select! {
+            Turn::Wait(Some(until)) => tokio::select! {
                 () = sleep_until(&**provider.clock(), until) => {}
-                () = slot.requested.notified() => {}
+                () = slot.wake.notified() => {}
             },
-            Action::Wait(None) => slot.requested.notified().await,
+            Turn::Wait(None) => slot.wake.notified().await,
         }
     }
 }
 
-/// An attempt that is under way. Should its task be ended, the attempt counts as failed: a source
-/// must never be left with an attempt that nobody makes.
+/// One attempt.
+async fn ask(slot: &Slot, network: &Network) -> Result<Fetched, Failure> {
+    match &slot.kind {
+        SlotKind::Discovery(discovery) => Ok(discovery.ask(network).await?),
+        SlotKind::JwksUrl(url) => Ok(jwks_url::ask(url, network).await?),
+        SlotKind::File(path) => {
+            let path = path.clone();
+            // On a network file system that may block for long: not on this thread.
+            let read = tokio::task::spawn_blocking(move || read(&path)).await;
+            read.unwrap_or_else(|_| Err(Failure::panicked()))
+        }
+        // Memory is never asked.
+        SlotKind::Inline(_) | SlotKind::InProcess(_) => Err(Failure::panicked()),
+    }
+}
+
+/// Reads a key file once, on this thread, unless an attempt is under way.
+pub(crate) fn read_now(provider: &Provider, slot: &Slot) {
+    let SlotKind::File(path) = &slot.kind else { return };
+    slot.request();
+    if let Turn::Attempt { before } = slot.poll(&**provider.clock()) {
+        Flight::new(provider, slot, *before).land(read(path));
+    }
+}
+
+fn read(path: &Path) -> Result<Fetched, Failure> {
+    let set = judged(file::read(path).map_err(|error| Failure::from(&error))?);
+    if set.keys().is_empty() {
+        return Err(Failure::no_usable_key(path, &set));
+    }
+    Ok(Fetched { set, max_age: None, notice: None })
+}
+
+/// An attempt that is under way. Should its task be ended, it leaves no trace, so that the source
+/// is asked at once when it is followed again.
 struct Flight<'a> {
     provider: &'a Provider,
     slot: &'a Slot,
-    landed: bool,
+    before: Option<Lifecycle>,
 }
 
-impl Flight<'_> {
+impl<'a> Flight<'a> {
+    const fn new(provider: &'a Provider, slot: &'a Slot, before: Lifecycle) -> Self {
+        Self { provider, slot, before: Some(before) }
+    }
+
+    /// Publishes what the attempt gave, and only then lets those go on who wait for its end.
     fn land(mut self, result: Result<Fetched, Failure>) {
-        self.landed = true;
+        self.before = None;
         let result = result.map(|Fetched { set, max_age, notice }| {
             (set, max_age, notice.as_ref().map(Failure::from))
         });
         let ended = self.slot.end(result, &**self.provider.clock());
         self.provider.publish();
         report::attempt(self.provider, self.slot, &ended);
+        report::state(self.provider);
+        self.slot.finish();
     }
 }
 
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
-        if !self.landed {
-            self.slot.cell().lifecycle.on_failed(self.provider.clock().monotonic(), None);
+        if let Some(before) = self.before.take() {
+            self.slot.abandon(before);
         }
     }
 }
 
-/// How a source is asked, with what it remembers from one attempt to the next.
-enum Asker {
-    Nobody,
-    File(Option<KeyFile>),
-    JwksUrl,
-    Discovery(Box<Discovery>),
-}
+/// The future panicked.
+struct Panicked;
 
-impl Asker {
-    fn new(provider: &Provider, slot: &Slot) -> Self {
-        match &slot.kind {
-            SlotKind::Inline | SlotKind::InProcess(_) => Self::Nobody,
-            SlotKind::File(path) => Self::File(Some(KeyFile::new(path))),
-            SlotKind::JwksUrl(_) => Self::JwksUrl,
-            SlotKind::Discovery(addresses, endpoint_origin) => {
-                let policy = &provider.config().policy;
-                let issuers = std::iter::once(&policy.issuer).chain(&policy.aliases).cloned();
-                Self::Discovery(Box::new(Discovery::new(
-                    &provider.config().name,
-                    issuers.collect(),
-                    addresses.clone(),
-                    *endpoint_origin,
-                )))
-            }
+/// A panic in a [`Fetch`] of the host program ends that attempt, and not the refresh of the source.
+async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Panicked> {
+    let mut future = pin!(future);
+    poll_fn(|task| {
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(task)));
+        match polled {
+            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+            Ok(Poll::Pending) => Poll::Pending,
+            Err(_) => Poll::Ready(Err(Panicked)),
         }
-    }
-
-    fn expire_metadata(&mut self) {
-        if let Self::Discovery(discovery) = self {
-            discovery.expire();
-        }
-    }
-
-    async fn ask(&mut self, network: &Network, slot: &Slot) -> Result<Fetched, Failure> {
-        match (self, &slot.kind) {
-            (Self::Discovery(discovery), _) => {
-                discovery.ask(network).await.map_err(|error| Failure::from(&error))
-            }
-            (Self::JwksUrl, SlotKind::JwksUrl(url)) => {
-                jwks_url::ask(url, network).await.map_err(|error| Failure::from(&error))
-            }
-            (Self::File(file), SlotKind::File(path)) => {
-                let mut reader = file.take().unwrap_or_else(|| KeyFile::new(path));
-                // A file on a network file system may block for long: not on this thread.
-                let read = tokio::task::spawn_blocking(move || (reader.read(), reader)).await;
-                let (read, reader) = read.map_err(|_| Failure::interrupted())?;
-                *file = Some(reader);
-                read_file(read, slot)
-            }
-            _ => Err(Failure::interrupted()),
-        }
-    }
-}
-
-/// Reads a key file once, on this thread.
-pub(crate) fn read_now(provider: &Provider, slot: &Slot) {
-    let SlotKind::File(path) = &slot.kind else { return };
-    if slot.poll(&**provider.clock()) == Action::Fetch {
-        let flight = Flight { provider, slot, landed: false };
-        flight.land(read_file(KeyFile::new(path).read(), slot));
-    }
-}
-
-fn read_file(
-    read: Result<Read, crate::source::file::FileError>,
-    slot: &Slot,
-) -> Result<Fetched, Failure> {
-    let set: KeySet = match read {
-        Ok(Read::Changed(set)) => set,
-        Ok(Read::Unchanged) => slot.cell().lifecycle.keys().clone(),
-        Err(error) => return Err(Failure::from(&error)),
-    };
-    if set.keys().is_empty() {
-        return Err(Failure::no_usable_key(&set));
-    }
-    Ok(Fetched { set, max_age: None, notice: None })
+    })
+    .await
 }
 
 /// Waits until the monotonic clock shows `until`.

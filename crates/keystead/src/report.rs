@@ -1,22 +1,32 @@
 //! What the refresh side says: one line per provider at start, per change of state, per change of
 //! keys, and per new kind of failure. Never a key, never a secret.
 
-use keystead_core::{Jwk, ProviderState};
 use std::sync::Arc;
+
+use keystead_core::{DisabledWhy, Jwk, ProviderState};
 
 use crate::crypto::thumbprint;
 use crate::provider::{Ended, Provider, Slot};
+use crate::source::Failure;
 use crate::status::provider_reason;
+
+/// A line whose level is known only when it is written.
+macro_rules! line {
+    ($warns:expr, $($line:tt)*) => {
+        if $warns { tracing::warn!($($line)*) } else { tracing::info!($($line)*) }
+    };
+}
 
 /// One line per provider, when it is first followed.
 pub(crate) fn start(provider: &Provider) {
-    let state = provider.state();
+    let state = provider.report_state();
     let reason = provider_reason(provider);
     let name = provider.config().name.as_str();
     let issuer = keystead_core::text::escaped(&provider.config().policy.issuer);
     let origins: Vec<_> = provider.slots().iter().map(|slot| &*slot.origin).collect();
     let sources = origins.join(", ");
-    tracing::info!(
+    line!(
+        state == ProviderState::Disabled(DisabledWhy::Misconfigured),
         event = "provider.start",
         provider = name,
         state = state.as_str(),
@@ -26,60 +36,62 @@ pub(crate) fn start(provider: &Provider) {
     );
 }
 
-/// One line per change of state.
-pub(crate) fn state(provider: &Provider, was: ProviderState, now: ProviderState) {
+/// One line per change of state, if there was one.
+pub(crate) fn state(provider: &Provider) {
+    let Some((was, now)) = provider.state_change() else { return };
     let name = provider.config().name.as_str();
     let reason = provider_reason(provider);
-    if now == ProviderState::Ready {
-        tracing::info!(
-            event = "provider.state",
-            provider = name,
-            state = now.as_str(),
-            previous = was.as_str(),
-            "provider {name} is {now}, it was {was}: {reason}"
-        );
-    } else {
-        tracing::warn!(
-            event = "provider.state",
-            provider = name,
-            state = now.as_str(),
-            previous = was.as_str(),
-            "provider {name} is {now}, it was {was}: {reason}"
-        );
-    }
+    line!(
+        now != ProviderState::Ready,
+        event = "provider.state",
+        provider = name,
+        state = now.as_str(),
+        previous = was.as_str(),
+        "provider {name} is {now}, it was {was}: {reason}"
+    );
 }
 
 /// What came of one attempt, if it is news.
 pub(crate) fn attempt(provider: &Provider, slot: &Slot, ended: &Ended) {
+    if let Some(new) = &ended.new_failure {
+        failure(provider, slot, new);
+    }
+    let change = &ended.change;
+    if change.is_empty() {
+        return;
+    }
+    let name = provider.config().name.as_str();
+    tracing::info!(
+        event = "keys.changed",
+        provider = name,
+        source = &*slot.origin,
+        added = list(&change.added),
+        removed = list(&change.removed),
+        relabelled = list(&change.relabelled),
+        kept = list(&change.kept),
+        "provider {name} has other keys: {} added, {} removed, {} relabelled, {} kept until the \
+         next answer",
+        change.added.len(),
+        change.removed.len(),
+        change.relabelled.len(),
+        change.kept.len()
+    );
+}
+
+/// A source gave no keys, or something went wrong on their way.
+pub(crate) fn failure(provider: &Provider, slot: &Slot, failure: &Failure) {
     let name = provider.config().name.as_str();
     let source = &*slot.origin;
-    if let Some(failure) = &ended.new_failure {
-        tracing::warn!(
-            event = "provider.fetch_failed",
-            provider = name,
-            source,
-            result = failure.code,
-            stage = failure.stage,
-            url = failure.location,
-            "provider {name} gave no answer that can be used: {}",
-            failure.detail
-        );
-    }
-    if !ended.change.is_empty() {
-        let (added, removed) = (list(&ended.change.added), list(&ended.change.removed));
-        let kept = list(&ended.change.kept);
-        tracing::info!(
-            event = "keys.changed",
-            provider = name,
-            source,
-            added,
-            removed,
-            kept,
-            "provider {name} has {} new keys, {} are gone",
-            ended.change.added.len(),
-            ended.change.removed.len()
-        );
-    }
+    tracing::warn!(
+        event = "provider.fetch_failed",
+        provider = name,
+        source,
+        result = failure.code,
+        stage = failure.stage,
+        url = failure.location,
+        "provider {name}, {source}: {}",
+        failure.detail
+    );
 }
 
 /// Keys by their thumbprints (RFC 7638); a shared secret has none.

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
-use keystead_core::{Jwk, Material, ProviderState, SourceFacts, SourceKind};
+use keystead_core::{
+    DisabledWhy, Jwk, Material, ProviderState, PublishedKeys, PublishedSource, SourceFacts,
+};
 use serde::Serialize;
 
+use crate::clock::Clock;
 use crate::crypto::thumbprint;
 use crate::provider::{Provider, Slot};
 
@@ -101,22 +104,19 @@ pub struct SourceErrorStatus {
 }
 
 impl Status {
-    pub(crate) fn of<'a>(providers: impl Iterator<Item = &'a Provider> + Clone) -> Self {
-        let enabled = |p: &&Provider| !matches!(p.state(), ProviderState::Disabled(_));
-        let able = providers.clone().any(|p| p.state().can_verify());
-        let ready = providers.clone().filter(enabled).all(|p| p.state() == ProviderState::Ready);
+    pub(crate) fn of<'a>(providers: impl Iterator<Item = &'a Provider>) -> Self {
+        let providers: BTreeMap<_, _> =
+            providers.map(|p| (p.config().name.clone(), ProviderStatus::of(p))).collect();
+        let is = |state: ProviderState| move |p: &ProviderStatus| p.state == state.as_str();
+        let disabled = is(ProviderState::Disabled(DisabledWhy::Off));
+        let able = providers.values().any(ProviderStatus::can_verify);
+        let ready = providers.values().filter(|p| !disabled(p)).all(is(ProviderState::Ready));
         let state = match (able, ready) {
             (false, _) => ProviderState::Cold,
             (true, true) => ProviderState::Ready,
             (true, false) => ProviderState::Stale,
         };
-        Self {
-            version: env!("CARGO_PKG_VERSION"),
-            state: state.as_str(),
-            providers: providers
-                .map(|p| (p.config().name.clone(), ProviderStatus::of(p)))
-                .collect(),
-        }
+        Self { version: env!("CARGO_PKG_VERSION"), state: state.as_str(), providers }
     }
 
     /// Whether at least one provider can verify.
@@ -129,17 +129,24 @@ impl Status {
 impl ProviderStatus {
     pub(crate) fn of(provider: &Provider) -> Self {
         let policy = &provider.config().policy;
+        // Everything in it is of one moment.
+        let live = provider.live();
+        let clock = &**provider.clock();
+        let now = clock.monotonic();
+        let sources = provider.slots().iter().zip(live.sources());
+        let source =
+            |(slot, held): (&Slot, &PublishedSource)| source(slot, &held.facts, clock, now);
         Self {
-            state: provider.state().as_str(),
-            reason: provider_reason(provider),
+            state: provider.state_of(&live, now).as_str(),
+            reason: reason(provider, &live, now),
             issuer: policy.issuer.clone(),
             aliases: policy.aliases.clone(),
             audiences: match &policy.audiences {
                 keystead_core::Audiences::OneOf(accepted) => Some(accepted.clone()),
                 _ => None,
             },
-            keys: keys(provider),
-            sources: provider.slots().iter().map(|slot| source(provider, slot)).collect(),
+            keys: keys(&live, now),
+            sources: sources.map(source).collect(),
         }
     }
 
@@ -150,43 +157,49 @@ impl ProviderStatus {
     }
 }
 
-/// Why a provider is in its state, in one sentence.
+/// Why a provider is in its state, in one sentence, by what was last published.
 pub(crate) fn provider_reason(provider: &Provider) -> String {
+    reason(provider, &provider.held(), provider.clock().monotonic())
+}
+
+fn reason(provider: &Provider, live: &PublishedKeys, now: Duration) -> String {
     use keystead_core::Provider as _;
     if let Some(disabled) = provider.disabled() {
         return format!("{}: {}", disabled.why, disabled.reason);
     }
-    let failures: Vec<_> = provider
-        .slots()
-        .iter()
-        .filter_map(|slot| {
-            slot.cell().last_error.as_ref().map(|e| format!("{}: {}", slot.origin, e.detail))
-        })
-        .collect();
-    let unanswered = provider.slots().iter().filter(|slot| {
-        let cell = slot.cell();
-        slot.is_asked() && cell.last_success.is_none() && cell.last_error.is_none()
-    });
-    let waiting: Vec<_> =
-        unanswered.map(|slot| format!("{}: no answer yet", slot.origin)).collect();
-    let held = provider.keys().keys().len();
-    let what = match provider.state() {
+    let held = live.keys().len();
+    let what = match live.state(now) {
         ProviderState::Cold => "no usable key is held".to_owned(),
         ProviderState::Expired => format!("{} held, past max_stale", count(held)),
         _ => format!("{} held", count(held)),
     };
-    let why = [failures, waiting].concat();
-    if why.is_empty() { what } else { format!("{what}; {}", why.join("; ")) }
+    let why = provider.slots().iter().zip(live.sources());
+    let why = why.filter_map(|(slot, source)| {
+        let trouble = trouble(slot, &source.facts, now)?;
+        Some(format!("; {}: {trouble}", slot.origin))
+    });
+    std::iter::once(what).chain(why).collect()
+}
+
+/// What is wrong with a source, if anything is.
+fn trouble(slot: &Slot, facts: &SourceFacts, now: Duration) -> Option<String> {
+    if let Some(failure) = &slot.cell().last_error {
+        return Some(failure.detail.clone());
+    }
+    if facts.is_fresh(now) {
+        return None;
+    }
+    Some(match facts.age(now) {
+        Some(age) => format!("the last answer is {} s old", age.as_secs()),
+        None => "no answer yet".to_owned(),
+    })
 }
 
 fn count(keys: usize) -> String {
     if keys == 1 { "1 key is".to_owned() } else { format!("{keys} keys are") }
 }
 
-fn keys(provider: &Provider) -> Vec<KeyStatus> {
-    use keystead_core::Provider as _;
-    let live = provider.keys();
-    let now = provider.clock().monotonic();
+fn keys(live: &PublishedKeys, now: Duration) -> Vec<KeyStatus> {
     let origin = |source: usize| live.origin(source).to_string();
     let age = |source: usize| {
         live.sources().get(source).and_then(|s| s.facts.age(now)).map(|age| age.as_secs())
@@ -225,22 +238,14 @@ fn remark(jwk: &Jwk) -> Option<String> {
     private.then(|| "its private part stands beside it; only the public part is used".to_owned())
 }
 
-fn source(provider: &Provider, slot: &Slot) -> SourceStatus {
-    let clock = provider.clock();
-    let now = clock.monotonic();
+fn source(slot: &Slot, facts: &SourceFacts, clock: &dyn Clock, now: Duration) -> SourceStatus {
     let cell = slot.cell();
-    let facts: SourceFacts = cell.lifecycle.facts();
     // A planned moment is monotonic; it is shown on the wall clock as it stands now.
-    let planned = facts.next_attempt.filter(|_| slot.is_asked());
-    let next = planned.map(|at| clock.wall().saturating_add(at.saturating_sub(now)));
-    let location = slot.origin.split_once(' ').map(|(_, at)| at.to_owned());
+    let next = facts.next_attempt.map(|at| clock.wall().saturating_add(at.saturating_sub(now)));
     SourceStatus {
         kind: slot.kind.as_str(),
-        url: location.filter(|_| slot.is_asked()),
-        state: match facts.kind {
-            SourceKind::Memory => ProviderState::Ready.as_str(),
-            _ => facts.state(now).as_str(),
-        },
+        url: slot.kind.location(),
+        state: facts.state(now).as_str(),
         last_attempt: cell.last_attempt.map(timestamp),
         last_success: cell.last_success.map(timestamp),
         next_attempt: next.map(timestamp),

@@ -1,29 +1,26 @@
-//! The public face: from a presented token to a verdict, and the thread that keeps keys fresh.
+//! The public face: from a presented token to a verdict.
 
-use std::collections::HashMap;
-use std::fmt;
-use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+mod running;
+mod verified;
+
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use keystead_core::{
     Diagnostics, Directory, Issuers, Provider as _, Question, Rejection, Requirements, TokenLimits,
 };
-use serde::de::DeserializeOwned;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ProviderConfig};
 use crate::http::{Fetch, HyperFetch};
 use crate::provider::Provider;
-use crate::refresh::{self, Shared};
-use crate::report;
-use crate::status::{ProviderStatus, Status};
+use crate::refresh::Shared;
+use crate::status::Status;
 
-/// How long [`Verifier::start`] waits for key files before it leaves them to the background.
-const FILES_WAIT: Duration = Duration::from_secs(1);
+pub use running::{RefreshError, RefreshHandle};
+pub use verified::{ClaimsError, VerifiedToken};
 
 /// Verifies tokens of many providers.
 ///
@@ -33,24 +30,26 @@ const FILES_WAIT: Duration = Duration::from_secs(1);
 /// An in-process key behind an issuer that does not resolve:
 ///
 /// ```
+/// # // Of a key made for this example. The token is valid until the year 2100.
+/// # let jwks = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1","x":"27qTwp0lm3MzuFMGDSgWEmF1U4rhB0q36izq3zLOZ0o"}]}"#;
+/// # let token = "eyJhbGciOiJFZERTQSIsImtpZCI6ImsxIiwidHlwIjoiSldUIn0.eyJhdWQiOiJteS1zZXJ2aWNlIiwiZXhwIjo0MTAyNDQ0ODAwLCJpc3MiOiJodHRwczovL3R1bm5lbC5pbnZhbGlkIiwic3ViIjoiYWxpY2UifQ.yc4LGB2qj9_4yQ_XcNpYePAYEojUfVNQuvU0wUJFIDhr8-79xXnwtoeqOBpM8muZWt5I8ZbJSjdxO-vcaxx_AQ";
 /// use std::sync::Arc;
-/// use keystead::{Config, ProviderConfig, Verifier, core::KeySet};
-/// # use keystead::core::Provenance;
-/// # let jwks = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+/// use keystead::{ProviderConfig, Verifier};
+/// use keystead::core::{KeySet, Provenance};
+///
 /// let keys = Arc::new(KeySet::parse(jwks, Provenance::Operator, 16)?);
-/// let verifier = Verifier::builder()
-///     .provider(
-///         ProviderConfig::new("local", "https://tunnel.invalid")
-///             .audiences(["my-service"])
-///             .key_source(Arc::new(keys))
-///             .discover(),
-///     )
-///     .build();
-/// match verifier.verify("eyJ...") {
-///     Ok(token) => println!("subject {:?}", token.claims().subject()),
-///     Err(refused) => println!("{}: {refused}", refused.code()),
-/// }
-/// # assert_eq!(verifier.verify("eyJ...").unwrap_err().code().as_str(), "token.segments");
+/// let provider = ProviderConfig::new("local", "https://tunnel.invalid")
+///     .audiences(["my-service"])
+///     .key_source(Arc::new(keys))
+///     .discover();
+/// let verifier = Verifier::builder().provider(provider).build();
+/// let _refresh = verifier.start()?; // heals in the background; nothing waits for it
+///
+/// let verified = verifier.verify(token)?;
+/// assert_eq!(verified.claims().subject().as_deref(), Some("alice"));
+/// # assert_eq!(verified.key_origin(), "in process");
+/// # let forged = format!("{token}A");
+/// # assert!(verifier.verify(&forged).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -62,11 +61,13 @@ struct Inner {
     clock: Arc<dyn Clock>,
     shared: Arc<Shared>,
     /// Rung when the table was changed.
-    applied: Notify,
+    applied: watch::Sender<()>,
     /// One `apply` at a time.
     applying: Mutex<()>,
-    /// How many are driving the refresh.
-    driving: AtomicUsize,
+    /// How many drive the refresh, those included who wait for their turn.
+    drivers: watch::Sender<usize>,
+    /// Whose turn it is to drive.
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// The providers: changes only with the configuration.
@@ -104,6 +105,20 @@ impl Verifier {
     /// Takes over another configuration: providers that are the same in both keep their keys and
     /// schedule, the others come and go. The requests that are being judged meanwhile see one or
     /// the other, never a mixture.
+    ///
+    /// ```
+    /// use keystead::{Config, Verifier};
+    ///
+    /// let verifier = Verifier::builder().build();
+    /// verifier.apply(Config::parse_yaml(
+    ///     "providers:
+    ///        keycloak:
+    ///          issuer: https://keycloak.acme.example/realms/akko
+    ///          audiences: [catalog-manager]",
+    /// )?);
+    /// assert_eq!(verifier.status().providers["keycloak"].state, "cold");
+    /// # Ok::<(), keystead::config::ConfigError>(())
+    /// ```
     pub fn apply(&self, config: Config) {
         let _one_at_a_time = self.0.applying.lock().unwrap_or_else(PoisonError::into_inner);
         let limits = TokenLimits::with_token(config.server.limits.token);
@@ -128,7 +143,7 @@ impl Verifier {
             }
         }
         self.0.table.store(Arc::new(Table { issuers: Arc::new(issuers), providers, limits }));
-        self.0.applied.notify_one();
+        self.0.applied.send_replace(());
     }
 
     /// Verifies a token now, by the policy of its provider.
@@ -168,6 +183,13 @@ impl Verifier {
 
     /// Every check of a token, whatever the first one found. The verdict is that of
     /// [`Verifier::verify`].
+    ///
+    /// ```
+    /// let verifier = keystead::Verifier::builder().build();
+    /// let diagnostics = verifier.explain("not.a.token");
+    /// let refused = diagnostics.refused.as_ref().map(|refused| refused.code().as_str());
+    /// assert_eq!((refused, diagnostics.token.segments), (Some("token.base64"), 3));
+    /// ```
     #[must_use]
     pub fn explain(&self, token: &str) -> Diagnostics {
         self.explain_at(token, self.0.clock.wall(), &Requirements::default())
@@ -188,6 +210,16 @@ impl Verifier {
     }
 
     /// What is known of every provider.
+    ///
+    /// ```
+    /// use keystead::{ProviderConfig, Verifier};
+    ///
+    /// let portal = ProviderConfig::new("portal", "https://portal.acme.example").jwks_url("abc");
+    /// let verifier = Verifier::builder().provider(portal.audiences(["my-service"])).build();
+    /// let status = verifier.status();
+    /// assert_eq!(status.providers["portal"].state, "disabled");
+    /// assert!(status.providers["portal"].reason.contains("\"abc\" is not an absolute URL"));
+    /// ```
     #[must_use]
     pub fn status(&self) -> Status {
         Status::of(self.0.table.load().providers.iter().map(|provider| &**provider))
@@ -199,193 +231,10 @@ impl Verifier {
         self.0.table.load().providers.iter().any(|provider| provider.state().can_verify())
     }
 
-    /// Asks every source of a provider now, its discovery document too, and waits for the answers.
-    ///
-    /// The attempts are those of the refresh, which must have been started; dropping this future
-    /// does not end them.
-    ///
-    /// # Errors
-    /// When there is no such provider, when nobody drives the refresh, or when an attempt failed.
-    pub async fn refresh(&self, provider: &str) -> Result<ProviderStatus, RefreshError> {
-        let table = self.0.table.load_full();
-        let found = table.providers.iter().find(|known| known.config().name == provider);
-        let found = found.ok_or_else(|| RefreshError::UnknownProvider(provider.to_owned()))?;
-        if self.0.driving.load(Ordering::Acquire) == 0 {
-            return Err(RefreshError::NotStarted);
-        }
-        let mut waiting = Vec::new();
-        for slot in found.slots().iter().filter(|slot| slot.is_asked()) {
-            let mut finished = slot.finished();
-            let before = *finished.borrow_and_update();
-            slot.request();
-            waiting.push((slot, finished, before));
-        }
-        let mut failed = false;
-        for (slot, mut finished, before) in waiting {
-            // The sender lives in the slot, which `table` keeps.
-            let _gone = finished.wait_for(|count| *count > before).await;
-            failed |= slot.cell().last_error.is_some();
-        }
-        let status = ProviderStatus::of(found);
-        if failed { Err(RefreshError::Failed(Box::new(status))) } else { Ok(status) }
-    }
-
-    /// Reads the key files once, on this thread, and touches no network.
-    ///
-    /// For programs that run once and offline; [`Verifier::start`] does this and goes on doing it.
-    pub fn load(&self) {
-        for provider in &self.0.table.load_full().providers {
-            for slot in provider.slots() {
-                refresh::read_now(provider, slot);
-            }
-        }
-    }
-
-    /// Starts to keep keys fresh, on a thread of its own.
-    ///
-    /// Waits for the key files, for at most 1 s; the network is left to the background. Never
-    /// fails because of a provider: what cannot be had is retried for ever, and
-    /// [`Verifier::status`] says so.
-    ///
-    /// # Errors
-    /// When the operating system gives no thread or no runtime.
-    pub fn start(&self) -> std::io::Result<RefreshHandle> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let stop = Arc::new(Notify::new());
-        let (files_read, when_files_read) = mpsc::sync_channel(1);
-        let spawner = runtime.handle().clone();
-        let (verifier, stopped) = (self.clone(), Arc::clone(&stop));
-        let thread =
-            std::thread::Builder::new().name("keystead-refresh".into()).spawn(move || {
-                runtime.block_on(async {
-                    let files = refresh::first_attempts(verifier.providers(), true);
-                    tokio::spawn(async move {
-                        files.await;
-                        // Nobody waits any more if it took too long.
-                        let _late = files_read.try_send(());
-                    });
-                    tokio::select! {
-                        () = verifier.drive() => {}
-                        () = stopped.notified() => {}
-                    }
-                });
-                // A name lookup cannot be cancelled, and must not be waited for.
-                runtime.shutdown_background();
-            })?;
-        let _slow_files_go_on_in_the_background = when_files_read.recv_timeout(FILES_WAIT);
-        Ok(RefreshHandle { verifier: self.clone(), stop, thread: Some(thread), spawner })
-    }
-
-    /// Keeps keys fresh on the runtime of the caller, for as long as it is polled: what
-    /// [`Verifier::start`] runs on its thread.
-    ///
-    /// For hosts that want no thread of ours, and for tests with paused time. The runtime needs
-    /// tokio's I/O and time.
-    pub async fn drive(&self) {
-        self.0.driving.fetch_add(1, Ordering::AcqRel);
-        let _driving = Driving(&self.0.driving);
-        let mut running = HashMap::new();
-        loop {
-            let providers = self.providers();
-            running.retain(|known, _| providers.iter().any(|p| Arc::as_ptr(p) as usize == *known));
-            for provider in &providers {
-                running.entry(Arc::as_ptr(provider) as usize).or_insert_with(|| {
-                    report::start(provider);
-                    refresh::spawn(provider, &self.0.shared)
-                });
-            }
-            self.0.applied.notified().await;
-        }
-    }
-
     fn providers(&self) -> Vec<Arc<Provider>> {
         self.0.table.load().providers.clone()
     }
 }
-
-/// Counts a driver for as long as it is polled.
-struct Driving<'a>(&'a AtomicUsize);
-
-impl Drop for Driving<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// The running refresh. Dropping it ends the refresh; keys in memory stay and go on ageing.
-#[must_use = "the refresh ends when its handle is dropped"]
-pub struct RefreshHandle {
-    verifier: Verifier,
-    stop: Arc<Notify>,
-    thread: Option<std::thread::JoinHandle<()>>,
-    spawner: tokio::runtime::Handle,
-}
-
-impl RefreshHandle {
-    /// Waits until every source has been asked once, or until the time is up; whether the former.
-    ///
-    /// For programs that run once. A server has no reason to wait.
-    #[must_use]
-    pub fn wait_first_attempts(&self, at_most: Duration) -> bool {
-        let (done, when_done) = mpsc::sync_channel(1);
-        let attempts = refresh::first_attempts(self.verifier.providers(), false);
-        let task = self.spawner.spawn(async move {
-            attempts.await;
-            // Nobody waits any more if it took too long.
-            let _late = done.try_send(());
-        });
-        let in_time = when_done.recv_timeout(at_most).is_ok();
-        task.abort();
-        in_time
-    }
-
-    /// Ends the refresh and waits for its thread, which takes no time: attempts are abandoned.
-    pub fn stop(mut self) {
-        self.stop.notify_one();
-        if let Some(thread) = self.thread.take() {
-            // A refresh thread that panicked has nothing more to say here.
-            let _panicked = thread.join();
-        }
-    }
-}
-
-impl Drop for RefreshHandle {
-    fn drop(&mut self) {
-        self.stop.notify_one();
-    }
-}
-
-impl fmt::Debug for RefreshHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RefreshHandle").finish_non_exhaustive()
-    }
-}
-
-/// Why [`Verifier::refresh`] has no good news.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum RefreshError {
-    /// No provider has this name.
-    UnknownProvider(String),
-    /// Nobody drives the refresh: [`Verifier::start`] was not called, or its handle was dropped.
-    NotStarted,
-    /// An attempt failed; the status says which and why.
-    Failed(Box<ProviderStatus>),
-}
-
-impl fmt::Display for RefreshError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownProvider(name) => {
-                write!(f, "no provider is called {}", keystead_core::text::quoted(name))
-            }
-            Self::NotStarted => f.write_str("the refresh is not running"),
-            Self::Failed(status) => f.write_str(&status.reason),
-        }
-    }
-}
-
-impl std::error::Error for RefreshError {}
 
 /// Builds a [`Verifier`] in code.
 #[derive(Debug, Default)]
@@ -424,8 +273,8 @@ impl VerifierBuilder {
 
     /// The verifier. Does no I/O at all, and cannot fail.
     #[must_use]
-    pub fn build(self) -> Verifier {
-        let mut config = Config::of(self.providers.iter().cloned());
+    pub fn build(mut self) -> Verifier {
+        let mut config = Config::of(std::mem::take(&mut self.providers));
         if let Some(limit) = self.token_limit {
             config.server.limits.token = limit;
         }
@@ -438,47 +287,12 @@ impl VerifierBuilder {
             table: ArcSwap::default(),
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock::new())),
             shared: Arc::new(Shared::new(fetch)),
-            applied: Notify::new(),
+            applied: watch::Sender::default(),
             applying: Mutex::new(()),
-            driving: AtomicUsize::new(0),
+            drivers: watch::Sender::default(),
+            turn: tokio::sync::Mutex::new(()),
         }));
         verifier.apply(config);
         verifier
     }
 }
-
-/// A token whose signature and claims have been verified.
-///
-/// Only a verifier makes one, so that holding one proves that every check passed. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct VerifiedToken(keystead_core::VerifiedToken);
-
-impl VerifiedToken {
-    /// The claims set as a type of the caller's.
-    ///
-    /// # Errors
-    /// When the claims do not fit that type.
-    pub fn claims_as<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
-        serde_json::from_str(self.0.claims().text()).map_err(|e| ClaimsError(e.to_string()))
-    }
-}
-
-impl Deref for VerifiedToken {
-    type Target = keystead_core::VerifiedToken;
-
-    fn deref(&self) -> &keystead_core::VerifiedToken {
-        &self.0
-    }
-}
-
-/// Why claims do not fit a type.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ClaimsError(String);
-
-impl fmt::Display for ClaimsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the claims do not fit the type: {}", self.0)
-    }
-}
-
-impl std::error::Error for ClaimsError {}

@@ -5,13 +5,16 @@
 
 pub(crate) mod derive;
 
+use std::sync::Arc;
+
 use aws_lc_rs::signature::{
     self, EcdsaVerificationAlgorithm, ParsedPublicKey, PqdsaVerificationAlgorithm, RsaParameters,
     RsaPublicKeyComponents,
 };
 use aws_lc_rs::{digest, hmac};
 use keystead_core::{
-    Algorithm, CryptoBackend, EcCurve, Jwk, KeyProblem, Material, SignatureVerifier,
+    Algorithm, CryptoBackend, EcCurve, Jwk, KeyProblem, KeySet, Material, SignatureVerifier,
+    SkippedKey,
 };
 
 /// The signature library of this crate: every [`Algorithm`], by aws-lc.
@@ -60,6 +63,40 @@ impl CryptoBackend for AwsLc {
 
 const NOT_SUPPORTED: KeyProblem =
     KeyProblem::Backend("the signature library does not know this algorithm");
+
+/// The set with those keys among the unusable ones that no algorithm can be prepared for.
+///
+/// A set is judged before it takes the place of another: one with nothing but points off their
+/// curves must not pass for one with keys.
+pub(crate) fn judged(set: KeySet) -> KeySet {
+    if set.keys().iter().all(|key| problem(key).is_none()) {
+        return set;
+    }
+    let mut judged = KeySet::default();
+    for key in set.keys() {
+        match problem(key) {
+            None => judged.push(Arc::clone(key)),
+            Some(why) => {
+                let (kid, kty) = (key.kid().map(Into::into), Some(key.kty().into()));
+                judged.push_skipped(SkippedKey { kid, kty, why });
+            }
+        }
+    }
+    set.skipped().iter().for_each(|key| judged.push_skipped(key.clone()));
+    judged
+}
+
+/// Why no algorithm can use the key, if none can.
+fn problem(key: &Jwk) -> Option<KeyProblem> {
+    let mut problem = Some(KeyProblem::Backend("no signature algorithm fits it"));
+    for algorithm in Algorithm::ALL.into_iter().filter(|a| key.fits(*a).is_ok()) {
+        problem = AwsLc.prepare(key, algorithm).err();
+        if problem.is_none() {
+            break;
+        }
+    }
+    problem
+}
 
 /// The SHA-256 of `bytes`.
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {

@@ -4,6 +4,7 @@
 //! asked at most once an hour, and when it cannot be had the last known address is asked all the
 //! same, so that discovery is never a gate in front of keys.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use keystead_core::json::{self, Limits, Value};
@@ -24,122 +25,96 @@ pub(crate) struct Discovery {
     provider: String,
     /// What the document's issuer may be: the provider's issuer, then its aliases.
     issuers: Vec<String>,
-    addresses: Addresses,
+    /// Where the document may be.
+    address: Url,
+    /// Other forms of that address, asked when the first answers 404 or 410.
+    others: Vec<Url>,
     endpoint_origin: EndpointOrigin,
+    /// What is known from one attempt to the next. Never locked while something is awaited, so
+    /// that an attempt that is abandoned leaves it whole.
+    memory: Mutex<Memory>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    /// Which of the addresses worked last.
+    worked: usize,
     known: Option<Known>,
 }
 
-/// Where the document may be.
-#[derive(Clone, Debug)]
-pub(crate) struct Addresses {
-    first: Url,
-    /// Other forms, asked when the first answers 404 or 410.
-    others: Vec<Url>,
-    /// Which of them all worked last.
-    worked: usize,
-}
-
 /// What the document said when it was last read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Known {
     jwks_uri: Url,
+    /// Where it was.
+    document: Url,
     /// When that was; none: it is to be asked again.
     asked: Option<Duration>,
-}
-
-impl Addresses {
-    pub(crate) fn new(address: &DiscoveryAddress) -> Self {
-        match address {
-            DiscoveryAddress::Written(url) => {
-                Self { first: url.clone(), others: Vec::new(), worked: 0 }
-            }
-            DiscoveryAddress::FromIssuer(issuer) => Self::from_issuer(issuer),
-        }
-    }
-
-    /// The addresses that follow from an issuer: OIDC appended (OIDC Discovery section 4.1), RFC
-    /// 8414 inserted (its section 3.1), RFC 8414 appended.
-    fn from_issuer(issuer: &Url) -> Self {
-        // A slash at the end of the issuer is removed first.
-        let path = issuer.path().trim_end_matches('/');
-        let at = |path: String| {
-            let mut url = issuer.clone();
-            url.set_path(&path);
-            url.set_query(None);
-            url.set_fragment(None);
-            url
-        };
-        let mut others = vec![
-            at(format!("/.well-known/oauth-authorization-server{path}")),
-            at(format!("{path}/.well-known/oauth-authorization-server")),
-        ];
-        others.dedup();
-        Self { first: at(format!("{path}/.well-known/openid-configuration")), others, worked: 0 }
-    }
-
-    /// The address that worked last, or the first.
-    pub(crate) fn current(&self) -> &Url {
-        self.all().nth(self.worked).unwrap_or(&self.first)
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Url> {
-        std::iter::once(&self.first).chain(&self.others)
-    }
 }
 
 impl Discovery {
     pub(crate) fn new(
         provider: &str,
         issuers: Vec<String>,
-        addresses: Addresses,
+        address: &DiscoveryAddress,
         endpoint_origin: EndpointOrigin,
     ) -> Self {
-        Self { provider: provider.to_owned(), issuers, addresses, endpoint_origin, known: None }
+        let (address, others) = match address {
+            DiscoveryAddress::Written(url) => (url.clone(), Vec::new()),
+            DiscoveryAddress::FromIssuer(issuer) => well_known(issuer),
+        };
+        let provider = provider.to_owned();
+        Self { provider, issuers, address, others, endpoint_origin, memory: Mutex::default() }
+    }
+
+    /// Where the document is asked for first.
+    pub(crate) const fn address(&self) -> &Url {
+        &self.address
     }
 
     /// One attempt: the document if it is due, then the keys.
     ///
     /// A document that cannot be had does not keep the last known address from being asked; it is
     /// reported beside the keys.
-    pub(crate) async fn ask(&mut self, network: &Network) -> Result<Fetched, FetchError> {
+    pub(crate) async fn ask(&self, network: &Network) -> Result<Fetched, FetchError> {
         let now = network.clock.monotonic();
-        let (jwks_uri, notice) = match self.known.take() {
-            Some(known) if known.is_current(now) => (self.keep(known), None),
-            previous => match (self.read_document(network).await, previous) {
-                (Ok(jwks_uri), _) => (self.keep(Known { jwks_uri, asked: Some(now) }), None),
-                (Err(error), Some(previous)) => (self.keep(previous), Some(error)),
+        let known = self.memory().known.clone();
+        let (known, notice) = match known {
+            Some(known) if known.is_current(now) => (known, None),
+            outdated => match (self.read_document(network, now).await, outdated) {
+                (Ok(known), _) => (known, None),
+                (Err(error), Some(outdated)) => (outdated, Some(error)),
                 (Err(error), None) => return Err(error),
             },
         };
-        let fetched = jwks_url::ask(&jwks_uri, network).await?;
+        let fetched = jwks_url::ask(&known.jwks_uri, network).await;
+        let fetched = fetched.map_err(|error| self.with_way_out(error, &known))?;
         Ok(Fetched { notice, ..fetched })
     }
 
     /// Asks the document again at the next attempt, however young it is.
-    pub(crate) fn expire(&mut self) {
-        if let Some(known) = &mut self.known {
+    pub(crate) fn expire(&self) {
+        if let Some(known) = &mut self.memory().known {
             known.asked = None;
         }
     }
 
-    fn keep(&mut self, known: Known) -> Url {
-        self.known.insert(known).jwks_uri.clone()
-    }
-
     /// Only 404 and 410 say that the document has another form; anything else is a provider that
     /// cannot answer now, and asking it three times would not help.
-    async fn read_document(&mut self, network: &Network) -> Result<Url, FetchError> {
-        let remembered = self.addresses.current().clone();
-        let others: Vec<_> =
-            self.addresses.all().filter(|url| **url != remembered).cloned().collect();
+    async fn read_document(&self, network: &Network, now: Duration) -> Result<Known, FetchError> {
+        let addresses: Vec<&Url> = std::iter::once(&self.address).chain(&self.others).collect();
+        let worked = self.memory().worked;
+        let (mut first, others): (Vec<_>, Vec<_>) =
+            addresses.into_iter().enumerate().partition(|(at, _)| *at == worked);
+        first.extend(others);
         let mut missing = None;
-        for url in std::iter::once(remembered.clone()).chain(others) {
-            match network.fetch(&url, "application/json").await {
+        for (at, url) in first {
+            match network.fetch(url, "application/json").await {
                 Ok(document) => {
-                    let jwks_uri = self.read(&url, judge_json(&document, &url)?)?;
-                    let at = self.addresses.all().position(|address| *address == url);
-                    self.addresses.worked = at.unwrap_or(0);
-                    return Ok(jwks_uri);
+                    let jwks_uri = self.read(url, judge_json(&document, url)?)?;
+                    let known = Known { jwks_uri, document: url.clone(), asked: Some(now) };
+                    *self.memory() = Memory { worked: at, known: Some(known.clone()) };
+                    return Ok(known);
                 }
                 Err(error) if matches!(error.status, Some(404 | 410)) => {
                     missing.get_or_insert(error);
@@ -147,9 +122,9 @@ impl Discovery {
                 Err(error) => return Err(missing.unwrap_or(error)),
             }
         }
-        let none = "no address to ask";
-        let none = || FetchError::new(Stage::Policy, FetchCode::BadUrl, &remembered, none);
-        Err(missing.unwrap_or_else(none))
+        Err(missing.unwrap_or_else(|| {
+            FetchError::new(Stage::Policy, FetchCode::BadUrl, &self.address, "no address to ask")
+        }))
     }
 
     /// The address of the keys, if the document is this provider's (OIDC Discovery section 4.3).
@@ -167,13 +142,13 @@ impl Discovery {
             let detail = if written.is_empty() {
                 "provider metadata has no jwks_uri".to_owned()
             } else {
-                format!("jwks_uri {} is not an absolute URL", quoted(&written))
+                format!("jwks_uri {} is not an absolute URL with a host", quoted(&written))
             };
             FetchError::new(Stage::Parse, FetchCode::NoJwksUri, url, detail)
         })?;
         Ok(match self.endpoint_origin {
             EndpointOrigin::Discovery => at_origin_of(url, &jwks_uri),
-            _ => jwks_uri,
+            EndpointOrigin::Document => jwks_uri,
         })
     }
 
@@ -192,12 +167,54 @@ impl Discovery {
             ),
         }
     }
+
+    /// The document is reached at one host and sends us to another, as it does inside of clusters:
+    /// a failure to get there says which settings lead around it.
+    fn with_way_out(&self, mut error: FetchError, known: &Known) -> FetchError {
+        let elsewhere = known.document.origin() != known.jwks_uri.origin();
+        let not_reached =
+            matches!(error.stage, Stage::Policy | Stage::Resolve | Stage::Connect | Stage::Tls);
+        if elsewhere && not_reached {
+            error.detail = format!(
+                "{}; provider metadata names this address: write providers.{provider}.jwks_url, or \
+                 providers.{provider}.endpoint_origin: discovery to ask the host of the metadata",
+                error.detail,
+                provider = self.provider
+            );
+        }
+        error
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        // Nobody panics while holding it, and it would be whole all the same.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Known {
     fn is_current(&self, now: Duration) -> bool {
         self.asked.is_some_and(|asked| now.saturating_sub(asked) < METADATA_MAX_AGE)
     }
+}
+
+/// The addresses that follow from an issuer: OIDC appended (OIDC Discovery section 4.1); RFC 8414
+/// inserted (its section 3.1) and appended.
+fn well_known(issuer: &Url) -> (Url, Vec<Url>) {
+    // A slash at the end of the issuer is removed first.
+    let path = issuer.path().trim_end_matches('/');
+    let at = |path: String| {
+        let mut url = issuer.clone();
+        url.set_path(&path);
+        url.set_query(None);
+        url.set_fragment(None);
+        url
+    };
+    let mut others = vec![
+        at(format!("/.well-known/oauth-authorization-server{path}")),
+        at(format!("{path}/.well-known/oauth-authorization-server")),
+    ];
+    others.dedup();
+    (at(format!("{path}/.well-known/openid-configuration")), others)
 }
 
 /// `jwks_uri` with scheme, host and port of the document's own address: an in-cluster address is

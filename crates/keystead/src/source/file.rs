@@ -3,38 +3,49 @@
 use core::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use keystead_core::KeySet;
 use keystead_core::text::quoted;
 
 use super::text::{self, KeyTextError};
-use crate::crypto::sha256;
 
 /// How many bytes a key file may have: 512 KiB.
 pub(crate) const SIZE_LIMIT: u64 = 512 * 1024;
 
-/// A file with key text (see [`text::parse`]), polled for changes.
+/// Reads a file with key text (see [`text::parse`]), at most 512 KiB of it.
 ///
-/// Every [`KeyFile::read`] opens the path anew, so that a symlink which was swapped, as Kubernetes
-/// does it for the files of a `ConfigMap` or `Secret`, is followed. It compares the content, not the
-/// file's times: a file that is rewritten twice within the granularity of its times has still
-/// changed, and one that was only touched has not.
-#[derive(Debug)]
-pub(crate) struct KeyFile {
-    path: PathBuf,
-    last: Option<[u8; 32]>,
+/// The path is opened anew every time, so that a symlink which was swapped, as Kubernetes does it
+/// for the files of a `ConfigMap` or `Secret`, is followed; and all of it is read every time, because
+/// a file that is rewritten twice within the granularity of its times has still changed.
+///
+/// This is file I/O: call it where blocking for the time of a small read is fine. It does not wait
+/// for a writer, as it opens nothing but regular files.
+///
+/// # Errors
+/// The reason why there are no keys now. A file whose keys are all unusable is no error; they are
+/// in [`KeySet::skipped`].
+pub(crate) fn read(path: &Path) -> Result<KeySet, FileError> {
+    let keys = content(path).and_then(|content| {
+        let text = core::str::from_utf8(&content)
+            .map_err(|e| FileProblem::NotText { at: e.valid_up_to() })?;
+        text::parse(text).map_err(FileProblem::Keys)
+    });
+    keys.map_err(|problem| FileError { path: path.to_owned(), problem })
 }
 
-/// What a key file holds, compared with the last time that it could be read.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub(crate) enum Read {
-    /// The same content as the last one that came as [`Read::Changed`], even if there was an error
-    /// in between.
-    Unchanged,
-    /// Other content, and its keys; at the first read, any content.
-    Changed(KeySet),
+fn content(path: &Path) -> Result<Vec<u8>, FileProblem> {
+    // Asked before opening: opening a pipe would wait for its writer.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(FileProblem::NotAFile);
+    }
+    let mut content = Vec::new();
+    let over = SIZE_LIMIT.saturating_add(1);
+    let read = File::open(path)?.take(over).read_to_end(&mut content)?;
+    if u64::try_from(read).is_ok_and(|read| read > SIZE_LIMIT) {
+        return Err(FileProblem::TooLarge { limit: SIZE_LIMIT });
+    }
+    Ok(content)
 }
 
 /// Why a key file gives no keys. Data only; [`fmt::Display`] gives the sentence.
@@ -94,53 +105,6 @@ impl fmt::Display for FileError {
 
 impl core::error::Error for FileError {}
 
-impl KeyFile {
-    /// The key file at `path`; nothing is read yet, and it need not exist.
-    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), last: None }
-    }
-
-    /// Reads the file, at most 512 KiB of it.
-    ///
-    /// This is file I/O: call it where blocking for the time of a small read is fine. It does not
-    /// wait for a writer, as it opens nothing but regular files.
-    ///
-    /// # Errors
-    /// The reason why there are no keys now. What was read before stays good: a later read of the
-    /// same content is [`Read::Unchanged`]. A file whose keys are all unusable is no error; they
-    /// are in [`KeySet::skipped`].
-    pub(crate) fn read(&mut self) -> Result<Read, FileError> {
-        self.read_keys().map_err(|problem| FileError { path: self.path.clone(), problem })
-    }
-
-    fn read_keys(&mut self) -> Result<Read, FileProblem> {
-        let content = self.content()?;
-        let hash = sha256(&content);
-        if self.last == Some(hash) {
-            return Ok(Read::Unchanged);
-        }
-        let text = core::str::from_utf8(&content)
-            .map_err(|e| FileProblem::NotText { at: e.valid_up_to() })?;
-        let keys = text::parse(text).map_err(FileProblem::Keys)?;
-        self.last = Some(hash);
-        Ok(Read::Changed(keys))
-    }
-
-    fn content(&self) -> Result<Vec<u8>, FileProblem> {
-        // Asked before opening: opening a pipe would wait for its writer.
-        if !std::fs::metadata(&self.path)?.is_file() {
-            return Err(FileProblem::NotAFile);
-        }
-        let mut content = Vec::new();
-        let over = SIZE_LIMIT.saturating_add(1);
-        let read = File::open(&self.path)?.take(over).read_to_end(&mut content)?;
-        if u64::try_from(read).is_ok_and(|read| read > SIZE_LIMIT) {
-            return Err(FileProblem::TooLarge { limit: SIZE_LIMIT });
-        }
-        Ok(content)
-    }
-}
-
 impl From<io::Error> for FileProblem {
     fn from(error: io::Error) -> Self {
         match error.kind() {
@@ -161,8 +125,6 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use std::path::Path;
-
     use super::*;
 
     const FIRST: &str = include_str!("../../tests/data/keys/test-ed25519.spki.pem");
@@ -172,28 +134,12 @@ mod tests {
         tempfile::tempdir().unwrap()
     }
 
-    fn changed(file: &mut KeyFile) -> &'static str {
-        match file.read() {
-            Ok(Read::Changed(keys)) => keys.keys()[0].kty(),
-            other => panic!("not changed: {other:?}"),
-        }
+    fn kty(path: &Path) -> &'static str {
+        read(path).unwrap().keys()[0].kty()
     }
 
-    fn problem(file: &mut KeyFile) -> FileProblem {
-        file.read().unwrap_err().problem
-    }
-
-    #[test]
-    fn a_file_is_read_once_until_its_content_changes() {
-        let folder = folder();
-        let path = folder.path().join("keys.pem");
-        fs::write(&path, FIRST).unwrap();
-        let mut file = KeyFile::new(&path);
-        assert_eq!(changed(&mut file), "OKP");
-        assert_eq!(file.read(), Ok(Read::Unchanged));
-        fs::write(&path, SECOND).unwrap();
-        assert_eq!(changed(&mut file), "EC");
-        assert_eq!(file.read(), Ok(Read::Unchanged));
+    fn problem(path: &Path) -> FileProblem {
+        read(path).unwrap_err().problem
     }
 
     #[test]
@@ -207,11 +153,10 @@ mod tests {
         };
         fs::write(&path, key('o')).unwrap();
         let times = fs::metadata(&path).unwrap().modified().unwrap();
-        let mut file = KeyFile::new(&path);
-        assert_eq!(changed(&mut file), "OKP");
+        let before = read(&path).unwrap();
         fs::write(&path, key('s')).unwrap();
         File::options().write(true).open(&path).unwrap().set_modified(times).unwrap();
-        assert_eq!(changed(&mut file), "OKP");
+        assert_ne!(read(&path).unwrap(), before);
     }
 
     /// Kubernetes writes a new folder, and swaps the symlink `..data` that all files go through.
@@ -225,49 +170,41 @@ mod tests {
         }
         symlink("..v1", at("..data")).unwrap();
         symlink("..data/keys.pem", at("keys.pem")).unwrap();
-        let mut file = KeyFile::new(at("keys.pem"));
-        assert_eq!(changed(&mut file), "OKP");
+        assert_eq!(kty(&at("keys.pem")), "OKP");
 
         symlink("..v2", at("..data_tmp")).unwrap();
         fs::rename(at("..data_tmp"), at("..data")).unwrap();
         fs::remove_dir_all(at("..v1")).unwrap();
-        assert_eq!(changed(&mut file), "EC");
+        assert_eq!(kty(&at("keys.pem")), "EC");
 
         fs::remove_file(at("..data")).unwrap();
-        assert_eq!(problem(&mut file), FileProblem::NotFound);
+        assert_eq!(problem(&at("keys.pem")), FileProblem::NotFound);
     }
 
     #[test]
-    fn after_garbage_the_same_keys_are_no_change() {
+    fn garbage_is_named() {
         let folder = folder();
         let path = folder.path().join("keys.pem");
-        fs::write(&path, FIRST).unwrap();
-        let mut file = KeyFile::new(&path);
-        assert_eq!(changed(&mut file), "OKP");
         for (garbage, expected) in [
             (&b""[..], FileProblem::Keys(KeyTextError::Empty)),
             (b"garbage", FileProblem::Keys(KeyTextError::NotKeys { len: 7 })),
             (b"0\x82\x01\x22", FileProblem::NotText { at: 1 }),
         ] {
             fs::write(&path, garbage).unwrap();
-            assert_eq!(problem(&mut file), expected);
-            assert_eq!(problem(&mut file), expected, "an error that lasts stays an error");
+            assert_eq!(problem(&path), expected);
         }
-        fs::write(&path, FIRST).unwrap();
-        assert_eq!(file.read(), Ok(Read::Unchanged));
     }
 
     #[test]
     fn a_file_that_appears_later_is_read_then() {
         let folder = folder();
         let path = folder.path().join("keys.pem");
-        let mut file = KeyFile::new(&path);
-        assert_eq!(problem(&mut file), FileProblem::NotFound);
+        assert_eq!(problem(&path), FileProblem::NotFound);
         symlink("nowhere", &path).unwrap();
-        assert_eq!(problem(&mut file), FileProblem::NotFound);
+        assert_eq!(problem(&path), FileProblem::NotFound);
         fs::remove_file(&path).unwrap();
         fs::write(&path, FIRST).unwrap();
-        assert_eq!(changed(&mut file), "OKP");
+        assert_eq!(kty(&path), "OKP");
     }
 
     #[test]
@@ -276,8 +213,7 @@ mod tests {
         let pipe = folder.path().join("pipe");
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         for path in [folder.path(), &pipe, Path::new("/dev/null")] {
-            let mut file = KeyFile::new(path);
-            assert_eq!(problem(&mut file), FileProblem::NotAFile, "{}", path.display());
+            assert_eq!(problem(path), FileProblem::NotAFile, "{}", path.display());
         }
     }
 
@@ -288,10 +224,9 @@ mod tests {
         let limit = usize::try_from(SIZE_LIMIT).unwrap();
         let filled = |len: usize| format!("{FIRST}{}", " ".repeat(len - FIRST.len()));
         fs::write(&path, filled(limit)).unwrap();
-        let mut file = KeyFile::new(&path);
-        assert_eq!(changed(&mut file), "OKP");
+        assert_eq!(kty(&path), "OKP");
         fs::write(&path, filled(limit + 1)).unwrap();
-        assert_eq!(problem(&mut file), FileProblem::TooLarge { limit: SIZE_LIMIT });
+        assert_eq!(problem(&path), FileProblem::TooLarge { limit: SIZE_LIMIT });
     }
 
     #[test]

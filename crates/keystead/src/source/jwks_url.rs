@@ -4,6 +4,7 @@ use keystead_core::{KeySet, KeySetProblem, Provenance};
 use url::Url;
 
 use super::{Fetched, Network};
+use crate::crypto::judged;
 use crate::http::{FetchCode, FetchError, Stage, judge_json};
 
 /// How many keys one set may have.
@@ -27,6 +28,7 @@ fn read(url: &Url, body: &[u8]) -> Result<KeySet, FetchError> {
         };
         refuse(code, problem.to_string())
     })?;
+    let set = judged(set);
     match (set.keys(), set.skipped()) {
         ([], []) => refuse(FetchCode::EmptySet, "the set is empty".to_owned()),
         ([], [first, ..]) => {

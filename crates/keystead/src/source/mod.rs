@@ -6,20 +6,26 @@ pub(crate) mod jwks_url;
 pub(crate) mod text;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use keystead_core::KeySet;
+use keystead_core::text::quoted;
+use tokio::time::timeout;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::http::{Document, Fetch, FetchError, FetchRequest, FetchRules};
+use crate::http::{Document, Fetch, FetchCode, FetchError, FetchRequest, FetchRules, Stage};
+
+/// How much longer than it may take a fetch is waited for.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Keys that the host program holds in process, such as those of an embedded authority.
 ///
 /// It is asked on every verification of its provider, so it must be cheap and never block: hand
 /// out an `Arc` that is made when the keys change. Keys are prepared once per `Arc`, which is
-/// recognised by its identity.
+/// recognised by its identity. A panic in it counts as an error.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -89,9 +95,19 @@ pub(crate) struct Network {
 }
 
 impl Network {
+    /// One document, under the provider's rules. A [`Fetch`] of the host program is held to them
+    /// as far as that can be done from outside: it sees no URL that they refuse, and one that does
+    /// not answer in time is given up, because the places for attempts are for all providers.
     async fn fetch(&self, url: &Url, accept: &'static str) -> Result<Document, FetchError> {
-        let rules = Arc::clone(&self.rules);
-        self.fetch.fetch(FetchRequest::new(url.clone(), accept, rules)).await
+        self.rules.admit_url(url)?;
+        let request = FetchRequest::new(url.clone(), accept, Arc::clone(&self.rules));
+        let limit = self.rules.timeout;
+        // Later than the fetch itself gives up, which knows better what it waits for.
+        let answer = timeout(limit.saturating_add(GRACE), self.fetch.fetch(request)).await;
+        answer.unwrap_or_else(|_| {
+            let detail = format!("no answer within {limit:?}");
+            Err(FetchError::new(Stage::Request, FetchCode::Timeout, url, detail))
+        })
     }
 }
 
@@ -117,18 +133,31 @@ impl Failure {
     }
 
     /// A file without a usable key.
-    pub(crate) fn no_usable_key(set: &KeySet) -> Self {
+    pub(crate) fn no_usable_key(path: &Path, set: &KeySet) -> Self {
         let why = set.skipped().first().map_or_else(String::new, |key| format!(": {}", key.why));
-        Self::local("no_usable_key", format!("no key in it can be used{why}"), String::new())
+        let (path, code) = (path.to_string_lossy(), FetchCode::NoUsableKey.as_str());
+        let detail = format!("no key in key file {} can be used{why}", quoted(&path));
+        Self::local(code, detail, path.into_owned())
     }
 
-    /// An attempt that could not be made.
-    pub(crate) fn interrupted() -> Self {
-        Self::local("interrupted", "the attempt was interrupted".to_owned(), String::new())
+    /// An in-process source without an answer.
+    pub(crate) fn in_process(error: &SourceError) -> Self {
+        Self::local("in_process", error.to_string(), String::new())
+    }
+
+    /// An attempt that broke down in code that is not this library's.
+    pub(crate) fn panicked() -> Self {
+        Self::local("panicked", "the attempt panicked".to_owned(), String::new())
     }
 
     const fn local(code: &'static str, detail: String, location: String) -> Self {
         Self { code, stage: "read", detail, location, retry_after: None }
+    }
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        Self::from(&error)
     }
 }
 

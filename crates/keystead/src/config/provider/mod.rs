@@ -183,7 +183,7 @@ impl ProviderConfig {
     }
 
     /// Whether a setting is written, rightly or wrongly.
-    fn is_written(&self, setting: &str) -> bool {
+    pub(crate) fn is_written(&self, setting: &str) -> bool {
         self.draft.at.contains_key(setting)
     }
 }

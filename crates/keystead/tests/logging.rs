@@ -1,0 +1,327 @@
+//! What the refresh side says, and how often: once for each change, and never a key or a secret.
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests may stop")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fmt::{Debug, Write as _};
+use std::sync::{Arc, Mutex};
+
+use common::{
+    World, held, key, metadata, minutes, pass, provider, publishes, refused_connection, secs,
+    status, until,
+};
+use keystead::config::Config;
+use keystead::core::KeySet;
+use keystead::{KeySource, SourceError};
+use keystead_testkit::Answer;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::DefaultGuard;
+use tracing::{Event, Level, Metadata, Subscriber};
+
+const ISSUER: &str = "https://idp.example";
+const KEYS: &str = "https://idp.example/keys";
+
+/// One line: its level and its fields.
+#[derive(Clone, Debug)]
+struct Line {
+    level: Level,
+    fields: BTreeMap<&'static str, String>,
+}
+
+impl Line {
+    fn field(&self, name: &str) -> &str {
+        self.fields.get(name).map_or("", String::as_str)
+    }
+}
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.fields.insert(field.name(), format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.fields.insert(field.name(), value.to_owned());
+    }
+}
+
+/// Keeps every line that this thread writes.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<Line>>>);
+
+impl Lines {
+    fn listen() -> (Self, DefaultGuard) {
+        let lines = Self::default();
+        let guard = tracing::subscriber::set_default(lines.clone());
+        (lines, guard)
+    }
+
+    /// The lines since this was last asked.
+    fn take(&self) -> Vec<Line> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+
+    /// The events since this was last asked, with the given field of each.
+    fn events(&self, field: &str) -> Vec<(String, String)> {
+        let of = |line: Line| (line.field("event").to_owned(), line.field(field).to_owned());
+        self.take().into_iter().map(of).collect()
+    }
+}
+
+impl Subscriber for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("keystead")
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line { level: *event.metadata().level(), fields: BTreeMap::new() };
+        event.record(&mut line);
+        self.0.lock().unwrap().push(line);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
+    pairs.map(|(a, b)| (a.to_owned(), b.to_owned())).to_vec()
+}
+
+/// G3, G41
+#[tokio::test(start_paused = true)]
+async fn at_start_each_provider_has_one_line() {
+    let (lines, _guard) = Lines::listen();
+    let local = key("local");
+    let mut world = World::new([
+        provider("a-local", "local").keys(Arc::unwrap_or_clone(held(&[&local]))),
+        provider("b-invalid", ISSUER).jwks_url("abc"),
+        provider("c-off", "https://off.example").switched_off(),
+    ]);
+    assert!(lines.take().is_empty(), "building says nothing");
+    world.start().await;
+    pass(minutes(60)).await;
+    let started = lines.take();
+    let shown: Vec<_> = started
+        .iter()
+        .map(|line| (line.level, line.field("event"), line.field("message")))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            (Level::INFO, "provider.start", "provider a-local is ready: 1 key is held"),
+            (
+                Level::WARN,
+                "provider.start",
+                "provider b-invalid is disabled: misconfigured: jwks_url: \"abc\" is not an \
+                 absolute URL (missing https://)"
+            ),
+            (Level::INFO, "provider.start", "provider c-off is disabled: off: it is switched off"),
+        ]
+    );
+    assert_eq!(started[0].field("sources"), "providers.a-local.keys");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_goes_on_is_said_once_and_another_one_again() {
+    let (lines, _guard) = Lines::listen();
+    let mut world = World::new([provider("p", ISSUER).jwks_url(KEYS)]);
+    world.network.on(KEYS, [refused_connection()]);
+    world.start().await;
+    pass(minutes(60)).await;
+    assert!(world.network.count(KEYS) > 200);
+    assert_eq!(
+        lines.events("result"),
+        pairs([("provider.start", ""), ("provider.fetch_failed", "connect")])
+    );
+
+    world.network.on(KEYS, [status(404)]);
+    pass(minutes(60)).await;
+    let said = lines.take();
+    assert_eq!(said.len(), 1);
+    assert_eq!((said[0].level, said[0].field("stage")), (Level::WARN, "status"));
+    assert_eq!(
+        said[0].field("message"),
+        format!("provider p, jwks_url {KEYS}: the answer has status 404")
+    );
+
+    // After a success the same failure is news.
+    world.network.on(KEYS, [publishes(&[&key("K")]), status(404)]);
+    until(|| world.state("p") == "ready").await;
+    pass(minutes(60)).await;
+    assert_eq!(
+        lines.events("event").into_iter().map(|(event, _)| event).collect::<Vec<_>>(),
+        ["keys.changed", "provider.state", "provider.fetch_failed", "provider.state"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_change_of_state_is_said_once_those_of_age_too() {
+    let (lines, _guard) = Lines::listen();
+    let mut world = World::new([provider("p", ISSUER).jwks_url(KEYS)]);
+    world.network.on(KEYS, [status(500), publishes(&[&key("K")]), Answer::never()]);
+    world.start().await;
+    pass(minutes(25 * 60)).await;
+    world.network.on(KEYS, [publishes(&[&key("K")])]);
+    pass(minutes(60)).await;
+    let states: Vec<_> = lines
+        .take()
+        .into_iter()
+        .filter(|line| line.field("event") == "provider.state")
+        .map(|line| (line.level, format!("{} -> {}", line.field("previous"), line.field("state"))))
+        .collect();
+    let expected = [
+        (Level::INFO, "cold -> ready"),
+        (Level::WARN, "ready -> stale"),
+        (Level::WARN, "stale -> expired"),
+        (Level::INFO, "expired -> ready"),
+    ];
+    assert_eq!(states, expected.map(|(level, text)| (level, text.to_owned())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn changed_keys_are_named_by_their_thumbprints() {
+    let (lines, _guard) = Lines::listen();
+    let (first, second, third) = (key("1"), key("2"), key("3"));
+    let print = |key: &keystead_testkit::SigningKey| key.thumbprint().unwrap();
+    let mut world = World::new([provider("p", ISSUER).jwks_url(KEYS)]);
+    world.network.on(
+        KEYS,
+        [
+            publishes(&[&first]),
+            publishes(&[&first, &second]),
+            publishes(&[&second]),
+            publishes(&[&third]),
+            publishes(&[&third]),
+            publishes(&[&third.clone().with_kid("renamed")]),
+        ],
+    );
+    world.start().await;
+    pass(minutes(60)).await;
+    let changes: Vec<_> = lines
+        .take()
+        .into_iter()
+        .filter(|line| line.field("event") == "keys.changed")
+        .map(|line| ["added", "removed", "relabelled", "kept"].map(|f| line.field(f).to_owned()))
+        .collect();
+    let none = String::new;
+    assert_eq!(
+        changes,
+        [
+            [print(&first), none(), none(), none()],
+            [print(&second), none(), none(), none()],
+            [none(), print(&first), none(), none()],
+            [print(&third), none(), none(), print(&second)],
+            [none(), print(&second), none(), none()],
+            [none(), none(), print(&third), none()],
+        ]
+    );
+}
+
+/// A source of keys that never has any.
+struct Locked;
+
+impl KeySource for Locked {
+    fn keys(&self) -> Result<Arc<KeySet>, SourceError> {
+        Err(SourceError::new("the key store is locked"))
+    }
+}
+
+/// T6
+#[tokio::test(start_paused = true)]
+async fn an_in_process_source_without_an_answer_is_said_once() {
+    let (lines, _guard) = Lines::listen();
+    let remote = key("K");
+    let configured = provider("p", ISSUER).key_source(Arc::new(Locked)).jwks_url(KEYS);
+    let mut world = World::new([configured]);
+    world.network.on(KEYS, [publishes(&[&remote])]);
+    world.start().await;
+    for _ in 0..100 {
+        assert!(world.accepts(&world.token(ISSUER, &remote)));
+    }
+    pass(minutes(60)).await;
+    let said = lines.take();
+    let about: Vec<_> = said.iter().filter(|line| line.field("result") == "in_process").collect();
+    assert_eq!(about.len(), 1, "{said:?}");
+    assert_eq!(about[0].field("message"), "provider p, in process: the key store is locked");
+}
+
+/// A document that fails beside keys that come is trouble, but no change of state.
+#[tokio::test(start_paused = true)]
+async fn trouble_on_the_way_to_keys_is_said_once() {
+    let (lines, _guard) = Lines::listen();
+    let document = "https://idp.example/.well-known/openid-configuration";
+    let mut world = World::new([provider("p", ISSUER)]);
+    world.network.on(document, [metadata(ISSUER, KEYS), status(500)]);
+    world.network.on(KEYS, [publishes(&[&key("K")])]);
+    world.start().await;
+    lines.take();
+    pass(minutes(180)).await;
+    assert_eq!(lines.events("result"), pairs([("provider.fetch_failed", "status")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_configuration_that_is_applied_starts_only_what_is_new() {
+    let (lines, _guard) = Lines::listen();
+    let one = provider("one", ISSUER).jwks_url(KEYS);
+    let two = provider("two", "https://two.example").jwks_url("https://two.example/keys");
+    let mut world = World::new([one.clone()]);
+    world.start().await;
+    lines.take();
+    world.verifier.apply(Config::of([one.clone(), two]));
+    pass(secs(1)).await;
+    assert_eq!(
+        lines.events("provider"),
+        pairs([("provider.start", "two"), ("provider.fetch_failed", "two")])
+    );
+    world.verifier.apply(Config::of([one]));
+    pass(secs(1)).await;
+    assert!(lines.take().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_line_holds_a_key_a_token_or_a_secret() {
+    let (lines, _guard) = Lines::listen();
+    let (first, second) = (key("1"), key("2"));
+    let secret = keystead_testkit::SigningKey::from_secret(
+        b"a-shared-secret-of-thirty-two-bytes-or-more",
+        keystead::core::Algorithm::Hs256,
+    )
+    .unwrap();
+    let url = "https://idp.example/keys?apikey=hunter2";
+    let local = provider("local", "local").keys_text(&secret.secret_jwk().unwrap().to_string());
+    let mut world = World::new([local, provider("p", ISSUER).jwks_url(url)]);
+    let answers =
+        [publishes(&[&first]), status(500), publishes(&[&second]), Answer::json("<html>")];
+    world.network.on(url, answers);
+    world.start().await;
+    let token = world.token(ISSUER, &first);
+    for _ in 0..60 {
+        // Whatever the verdicts are.
+        let _verdict = world.verifier.verify(&token);
+        let _explanation = world.verifier.explain(&token);
+        pass(minutes(1)).await;
+    }
+    let lines = lines.take();
+    assert!(lines.len() > 5, "{lines:?}");
+    let text = lines.iter().fold(String::new(), |mut text, line| {
+        writeln!(text, "{line:?}").unwrap();
+        text
+    });
+    let secret = secret.secret_jwk().unwrap()["k"].as_str().unwrap().to_owned();
+    let coordinates = [&first, &second].map(|key| key.jwk()["x"].as_str().unwrap().to_owned());
+    let signature = token.rsplit('.').next().unwrap().to_owned();
+    let hunter = "hunter2".to_owned();
+    for never in coordinates.into_iter().chain([secret, signature, hunter]) {
+        assert!(!text.contains(&never), "{never} stands in {text}");
+    }
+}
