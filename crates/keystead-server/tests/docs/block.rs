@@ -32,17 +32,18 @@ pub(crate) enum Kind {
 /// The blocks of a document, in order.
 pub(crate) fn of(document: &str, text: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
-    let mut lines = text.lines().zip(1..);
-    while let Some((line, number)) = lines.next() {
+    let mut rest = text.lines().zip(1..);
+    while let Some((line, number)) = rest.next() {
         let Some(info) = line.strip_prefix("```") else {
             let hidden = line.trim_start().starts_with("```") || line.starts_with("~~~");
             assert!(!hidden, "{document}:{number}: a fence is three backticks, not indented");
             continue;
         };
-        let inside: Vec<_> = lines.by_ref().take_while(|(line, _)| *line != "```").collect();
+        let inside: Vec<_> = rest.by_ref().take_while(|(line, _)| *line != "```").collect();
         let kind = Kind::of(info);
         let kind = kind.unwrap_or_else(|| panic!("{document}:{number}: nobody tries {info:?}"));
-        let text = inside.iter().map(|(line, _)| format!("{line}\n")).collect();
+        let lines: Vec<_> = inside.into_iter().map(|(line, _)| line).collect();
+        let text = lines.join("\n") + "\n";
         blocks.push(Block { kind, document: document.to_owned(), first_line: number + 1, text });
     }
     blocks

@@ -59,8 +59,10 @@ fn every_document_is_tried() {
     let mut there = BTreeSet::new();
     for folder in ["", "docs/"] {
         for file in fs::read_dir(root().join(folder)).unwrap() {
-            let name = file.unwrap().file_name().into_string().unwrap();
-            there.extend(name.ends_with(".md").then(|| format!("{folder}{name}")));
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                there.insert(format!("{folder}{}", path.file_name().unwrap().display()));
+            }
         }
     }
     assert_eq!(there, DOCUMENTS.iter().map(ToString::to_string).collect());
@@ -77,7 +79,9 @@ fn try_document(document: &str) {
             Kind::Make => check_targets(&block),
             Kind::Rust => check_doc_test(document, &block),
             Kind::Text => {}
-            Kind::Yaml { file } => shell.get_or_insert_with(Shell::start).configure(&block, file),
+            Kind::Yaml { file } => {
+                shell.get_or_insert_with(Shell::start).configure(&block, file.as_deref());
+            }
         }
     }
 }

@@ -100,8 +100,8 @@ impl Shell {
     }
 
     /// Checks a configuration as its reader would, and keeps it if it has a name.
-    pub(crate) fn configure(&mut self, block: &Block, file: &Option<String>) {
-        let name = file.as_deref().unwrap_or("unnamed.yaml");
+    pub(crate) fn configure(&mut self, block: &Block, file: Option<&str>) {
+        let name = file.unwrap_or("unnamed.yaml");
         let path = self.folder.path().join("home").join(name);
         fs::write(&path, self.ports.to_free(block.text())).unwrap();
         let command = format!("keystead check {name}");

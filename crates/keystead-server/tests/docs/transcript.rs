@@ -39,7 +39,7 @@ pub(crate) fn matches(written: &[&str], answer: &[String]) -> bool {
     match (written, answer) {
         ([], answer) => answer.is_empty(),
         ([line, rest @ ..], answer) if line.trim() == "..." => {
-            (0..=answer.len()).any(|skipped| matches(rest, &answer[skipped..]))
+            (0..=answer.len()).any(|skipped| matches(rest, answer.split_at(skipped).1))
         }
         ([line, rest @ ..], [first, others @ ..]) => {
             line_matches(line.trim_end(), first.trim_end()) && matches(rest, others)
@@ -52,7 +52,7 @@ fn line_matches(written: &str, answer: &str) -> bool {
     let Some((before, after)) = written.split_once("...") else { return written == answer };
     let Some(rest) = answer.strip_prefix(before) else { return false };
     let mut ends = rest.char_indices().map(|(at, _)| at).chain([rest.len()]);
-    ends.any(|at| line_matches(after, &rest[at..]))
+    ends.any(|at| line_matches(after, rest.split_at(at).1))
 }
 
 #[test]

@@ -33,11 +33,14 @@ fn every_event_is_documented() {
 /// Every way in which a source can fail has a word, and the word is explained.
 #[test]
 fn every_failure_of_a_source_is_documented() {
-    let source = root().join("crates/keystead/src/http/error.rs");
-    let source = fs::read_to_string(source).unwrap();
     let page = fs::read_to_string(root().join("docs/provider-states.md")).unwrap();
-    let words: Vec<_> = source.split("=> \"").skip(1).filter_map(|s| s.split('"').next()).collect();
-    assert!(words.contains(&"issuer_mismatch") && words.contains(&"tls"), "{words:?}");
+    let source = |path| fs::read_to_string(root().join("crates/keystead/src").join(path)).unwrap();
+    let mut words = BTreeSet::new();
+    words.extend(behind("=> \"", &source("http/error.rs")));
+    words.extend(behind("Self::local(\"", &source("source/mod.rs")));
+    for known in ["issuer_mismatch", "tls", "panicked"] {
+        assert!(words.contains(known), "{words:?}");
+    }
     for word in words {
         assert!(page.contains(&format!("`{word}`")), "{word} is not explained");
     }
@@ -50,9 +53,13 @@ fn collect(folder: &Path, events: &mut BTreeSet<String>) {
         if path.is_dir() {
             collect(&path, events);
         } else {
-            let text = fs::read_to_string(&path).unwrap();
-            let named = text.split("event = \"").skip(1).filter_map(|rest| rest.split('"').next());
-            events.extend(named.map(ToOwned::to_owned));
+            events.extend(behind("event = \"", &fs::read_to_string(&path).unwrap()));
         }
     }
+}
+
+/// The words that stand behind a mark that ends with their opening quote.
+fn behind(mark: &str, text: &str) -> Vec<String> {
+    let words = text.split(mark).skip(1).filter_map(|rest| rest.split('"').next());
+    words.map(ToOwned::to_owned).collect()
 }
