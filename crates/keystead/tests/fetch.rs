@@ -200,11 +200,11 @@ async fn retry_after_is_passed_on() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_named_by_its_origin_and_not_followed() {
+async fn a_redirect_that_is_not_followed_is_named_by_its_origin() {
     for (location, detail) in [
         (
-            "Location: https://u:secret@login.example/in?state=secret\r\n",
-            "the answer is a redirect (302) to \"https://login.example\", which is not followed",
+            "Location: https://elsewhere.example/in?state=secret\r\n",
+            "the answer is a redirect (302) to \"https://elsewhere.example\", which is not followed",
         ),
         (
             "Location: javascript:secret()\r\n",
@@ -454,7 +454,8 @@ async fn a_certificate_for_another_name_names_both() {
     assert_eq!(said(&error), (Stage::Tls, FetchCode::TlsName));
     assert_eq!(
         error.detail,
-        "the certificate is for \"sso.example\", \"*.sso.example\", not for \"localhost\""
+        "the certificate is for \"sso.example\", \"*.sso.example\", not for \"localhost\"; if that is \
+         the provider, write tls_server_name: \"sso.example\""
     );
 }
 
