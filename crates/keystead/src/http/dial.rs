@@ -151,7 +151,7 @@ fn not_connected(url: &Url, peer: &Peer<'_>, address: SocketAddr, error: &io::Er
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::FetchRules;
+    use crate::http::{FetchRules, Proxies};
 
     fn addresses(all: &[&str]) -> Vec<IpAddr> {
         all.iter().map(|a| a.parse().unwrap()).collect()
@@ -178,6 +178,17 @@ mod tests {
             let found = resolved(&lookups, text).await.unwrap();
             assert_eq!(found, addresses(&[address]));
         }
+    }
+
+    #[tokio::test]
+    async fn a_failed_lookup_of_a_proxy_is_a_failed_connection() {
+        let lookups = Lookups::by(Arc::new(|_: &str| Err(io::Error::other("unknown"))));
+        let url = Url::parse("https://idp.example/").unwrap();
+        let proxies = Proxies::through("me:hunter2@squid:3128").unwrap();
+        let rules = FetchRules { proxies, ..FetchRules::default() };
+        let error = lookups.resolve(&url, &Peer::of(&url, &rules).unwrap()).await.unwrap_err();
+        assert_eq!((error.stage, error.code), (Stage::Connect, FetchCode::Connect));
+        assert_eq!(error.detail, "the proxy \"squid:3128\" could not be looked up (unknown)");
     }
 
     #[tokio::test]
