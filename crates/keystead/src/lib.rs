@@ -4,6 +4,7 @@
 //! in the background: no provider is ever a gate in front of another, or of a key that is there
 //! already. What decides a verdict lives in [`core`].
 
+mod bounded_file;
 mod clock;
 pub mod config;
 mod crypto;
