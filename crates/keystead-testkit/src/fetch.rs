@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use keystead::http::{Document, Fetch, FetchCode, FetchError, FetchFuture, FetchRequest, Stage};
+use keystead::http::{
+    Document, Fetch, FetchCode, FetchError, FetchFuture, FetchRequest, Reply, Stage,
+};
 use url::Url;
 
 /// One answer of a [`ScriptedFetch`].
@@ -18,7 +20,7 @@ pub struct Answer {
 
 #[derive(Clone, Debug)]
 enum Ending {
-    Document(Document),
+    Reply(Reply),
     Failure { stage: Stage, code: FetchCode, detail: String },
     Error(FetchError),
     Never,
@@ -28,7 +30,13 @@ impl Answer {
     /// A document.
     #[must_use]
     pub const fn document(document: Document) -> Self {
-        Self::ending(Ending::Document(document))
+        Self::ending(Ending::Reply(Reply::Document(document)))
+    }
+
+    /// The document is still the one that is held.
+    #[must_use]
+    pub const fn not_modified() -> Self {
+        Self::ending(Ending::Reply(Reply::NotModified { max_age: None }))
     }
 
     /// A document of type `application/json` with this body, which need not be JSON.
@@ -66,12 +74,12 @@ impl Answer {
         Self { delay: Duration::ZERO, ending }
     }
 
-    async fn given(self, url: Url) -> Result<Document, FetchError> {
+    async fn given(self, url: Url) -> Result<Reply, FetchError> {
         if !self.delay.is_zero() {
             tokio::time::sleep(self.delay).await;
         }
         match self.ending {
-            Ending::Document(document) => Ok(document),
+            Ending::Reply(reply) => Ok(reply),
             Ending::Failure { stage, code, detail } => {
                 Err(FetchError::new(stage, code, &url, detail))
             }
@@ -91,6 +99,8 @@ pub struct ScriptedFetch(Arc<Mutex<Network>>);
 struct Network {
     scripts: HashMap<String, Script>,
     requests: Vec<String>,
+    /// The tag of each request, beside it.
+    etags: Vec<Option<String>>,
 }
 
 #[derive(Debug)]
@@ -127,6 +137,15 @@ impl ScriptedFetch {
         self.network().requests.clone()
     }
 
+    /// The tags that `url` was asked with, in order.
+    #[must_use]
+    pub fn etags(&self, url: &str) -> Vec<Option<String>> {
+        let url = normal(url);
+        let network = self.network();
+        let all = network.requests.iter().zip(&network.etags);
+        all.filter(|(asked, _)| **asked == url).map(|(_, etag)| etag.clone()).collect()
+    }
+
     fn network(&self) -> MutexGuard<'_, Network> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -138,6 +157,7 @@ impl Fetch for ScriptedFetch {
         let answer = {
             let mut network = self.network();
             network.requests.push(url.to_string());
+            network.etags.push(request.etag);
             network.scripts.get_mut(url.as_str()).and_then(Script::answer)
         };
         let answer = answer.unwrap_or_else(|| {
@@ -207,6 +227,12 @@ mod tests {
         )
     }
 
+    async fn body(network: &ScriptedFetch, url: &str) -> Bytes {
+        let request = request(url);
+        let url = request.url.clone();
+        network.fetch(request).await.unwrap().into_document(&url).unwrap().body
+    }
+
     #[tokio::test]
     async fn answers_come_in_turn_and_the_last_repeats() {
         let network = ScriptedFetch::new();
@@ -215,11 +241,11 @@ mod tests {
         let first = network.fetch(request(KEYS)).await.unwrap_err();
         assert_eq!((first.code, first.url.as_str()), (FetchCode::Connect, KEYS));
         for _ in 0..3 {
-            assert_eq!(network.fetch(request(KEYS)).await.unwrap().body, "{}");
+            assert_eq!(body(&network, KEYS).await, "{}");
         }
         assert_eq!(network.count(KEYS), 4);
         network.on(KEYS, [Answer::json("[]")]);
-        assert_eq!(network.clone().fetch(request(KEYS)).await.unwrap().body, "[]");
+        assert_eq!(body(&network.clone(), KEYS).await, "[]");
         assert_eq!(network.count(KEYS), 5);
     }
 
@@ -233,6 +259,17 @@ mod tests {
         }
         assert!(network.fetch(request("https://idp.example/")).await.is_ok());
         assert_eq!(network.requests(), [KEYS, "https://other.example/", "https://idp.example/"]);
+    }
+
+    #[tokio::test]
+    async fn the_tags_of_requests_are_kept() {
+        let network = ScriptedFetch::new();
+        network.on(KEYS, [Answer::json("{}"), Answer::not_modified()]);
+        network.fetch(request(KEYS)).await.unwrap();
+        let tag = Some("\"a\"".to_owned());
+        let reply = network.fetch(request(KEYS).unless_still(tag.clone())).await.unwrap();
+        assert!(matches!(reply, Reply::NotModified { max_age: None }));
+        assert_eq!(network.etags(KEYS), [None, tag]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -24,3 +24,12 @@ pub use status::{KeyStatus, ProviderStatus, SourceErrorStatus, SourceStatus, Sta
 pub use verifier::{
     ClaimsError, RefreshError, RefreshHandle, VerifiedToken, Verifier, VerifierBuilder,
 };
+
+/// The documents whose examples are run as doc tests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../../README.md")]
+    mod readme {}
+    #[doc = include_str!("../../../docs/library.md")]
+    mod library {}
+}

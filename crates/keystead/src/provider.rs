@@ -1,6 +1,6 @@
 //! One provider at run time: its policy, its sources, and the keys in memory.
 //!
-//! Verification reads [`Provider::keys`], an immutable set behind one pointer. The sources' life
+//! Verification reads [`Provider::keys`](keystead_core::Provider::keys), an immutable set behind one pointer. The sources' life
 //! cycles are written by the refresh tasks and read by the status; no verification waits for them.
 
 mod slot;

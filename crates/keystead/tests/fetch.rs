@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keystead::http::{
-    Document, Fetch, FetchCode, FetchError, FetchRequest, FetchRules, HyperFetch, Stage,
+    Document, Fetch, FetchCode, FetchError, FetchRequest, FetchRules, HyperFetch, Reply, Stage,
 };
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
@@ -91,7 +91,8 @@ async fn fetch_with(
     url: &Url,
     rules: FetchRules,
 ) -> Result<Document, FetchError> {
-    client.fetch(FetchRequest::new(url.clone(), "application/json", Arc::new(rules))).await
+    let request = FetchRequest::new(url.clone(), "application/json", Arc::new(rules));
+    client.fetch(request).await?.into_document(url)
 }
 
 /// Fetches what a server of its own answers.
@@ -163,6 +164,24 @@ async fn a_status_that_is_not_200_is_named() {
         assert_eq!(error.detail, format!("the server answered {status}"));
         assert_eq!(error.retry_after, None);
     }
+}
+
+#[tokio::test]
+async fn a_document_that_is_still_the_same_is_not_sent_again() {
+    let first = "HTTP/1.1 200 OK\r\nETag: W/\"v1\"\r\nContent-Length: 2\r\n\r\n{}";
+    assert_eq!(fetched(first, Then::Close).await.unwrap().etag.as_deref(), Some("W/\"v1\""));
+
+    let answer = "HTTP/1.1 304 Not Modified\r\nCache-Control: max-age=90\r\n\r\n";
+    let server = Server::answering(answer, Then::Hold).await;
+    let url = server.url("/keys");
+    let request = FetchRequest::new(url.clone(), "application/json", Arc::new(rules(&url)))
+        .unless_still(Some("W/\"v1\"".to_owned()));
+    match HyperFetch::new().fetch(request).await.unwrap() {
+        Reply::NotModified { max_age } => assert_eq!(max_age, Some(Duration::from_secs(90))),
+        other => panic!("{other:?}"),
+    }
+    let request = server.request.await.unwrap();
+    assert!(request.contains("\r\nif-none-match: W/\"v1\"\r\n"), "{request}");
 }
 
 #[tokio::test]

@@ -175,7 +175,7 @@ impl Fetch for Crowd {
             }
             assert!(!url.contains("broken"), "the host program's Fetch has a bug");
             drop(present);
-            Ok(Document::json(crowd.0.keys.clone()))
+            Ok(Document::json(crowd.0.keys.clone()).into())
         })
     }
 }

@@ -14,7 +14,7 @@ use super::dial::{self, Lookups};
 use super::error::{FetchCode, FetchError, Stage};
 use super::exchange;
 use super::tls::Tls;
-use super::{Document, Fetch, FetchFuture, FetchRequest, FetchRules};
+use super::{Fetch, FetchFuture, FetchRequest, FetchRules, Reply};
 
 /// Fetches over HTTP/1.1, plain or in TLS.
 ///
@@ -69,7 +69,7 @@ impl Fetch for HyperFetch {
 }
 
 impl Network {
-    async fn fetch(&self, request: &FetchRequest) -> Result<Document, FetchError> {
+    async fn fetch(&self, request: &FetchRequest) -> Result<Reply, FetchError> {
         let FetchRequest { url, rules, .. } = request;
         rules.admit_url(url)?;
         let time = Deadlines::from_now(url, rules);
@@ -81,7 +81,7 @@ impl Network {
         } else {
             time.bound(Stage::Request, exchange::send(stream, request)).await?
         };
-        time.bound(Stage::Body, answer.document(request)).await
+        time.bound(Stage::Body, answer.reply(request)).await
     }
 }
 
@@ -183,7 +183,8 @@ mod tests {
         let server = tokio::spawn(serve_once(listener));
         let request = operators(&format!("http://kc:{port}/"));
         let network = resolving_to(&["127.0.0.2", "::1", "127.0.0.1"]);
-        assert_eq!(network.fetch(&request).await.unwrap().body, "{}");
+        let reply = network.fetch(&request).await.unwrap();
+        assert_eq!(reply.into_document(&request.url).unwrap().body, "{}");
         server.await.unwrap();
     }
 
@@ -204,7 +205,8 @@ mod tests {
         let server = tokio::spawn(serve_once(listener));
         let request = operators(&format!("http://kc:{port}/"));
         let network = resolving_to(&["127.0.0.2", "127.0.0.1"]);
-        assert_eq!(network.fetch(&request).await.unwrap().body, "{}");
+        let reply = network.fetch(&request).await.unwrap();
+        assert_eq!(reply.into_document(&request.url).unwrap().body, "{}");
         server.await.unwrap();
     }
 

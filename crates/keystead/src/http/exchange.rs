@@ -5,7 +5,7 @@ use std::error::Error as _;
 use bytes::{Bytes, BytesMut};
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST,
-    HeaderMap, HeaderName, LOCATION, TRANSFER_ENCODING, USER_AGENT,
+    HeaderMap, HeaderName, IF_NONE_MATCH, LOCATION, TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
@@ -18,8 +18,8 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use super::error::{FetchCode, FetchError, Stage};
-use super::headers::{max_age, retry_after};
-use super::{Document, FetchRequest};
+use super::headers::{etag, max_age, retry_after};
+use super::{Document, FetchRequest, Reply};
 
 /// How many bytes the head of an answer may have.
 const HEAD: usize = 64 * 1024;
@@ -54,8 +54,11 @@ pub(super) async fn send(
 
 impl Answer {
     /// Judges the head and reads the body.
-    pub(super) async fn document(self, fetch: &FetchRequest) -> Result<Document, FetchError> {
+    pub(super) async fn reply(self, fetch: &FetchRequest) -> Result<Reply, FetchError> {
         let (head, body) = self.response.into_parts();
+        if head.status == StatusCode::NOT_MODIFIED && fetch.etag.is_some() {
+            return Ok(Reply::NotModified { max_age: max_age(&head.headers) });
+        }
         judge_status(&fetch.url, head.status, &head.headers)?;
         judge_encoding(&fetch.url, &head.headers)?;
         let content_type =
@@ -65,7 +68,8 @@ impl Answer {
             .get(CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
         let body = read(body, fetch, length).await?;
-        Ok(Document { body, content_type, max_age: max_age(&head.headers) })
+        let (max_age, etag) = (max_age(&head.headers), etag(&head.headers));
+        Ok(Reply::Document(Document { body, content_type, max_age, etag }))
     }
 }
 
@@ -80,18 +84,28 @@ fn get(fetch: &FetchRequest) -> Result<Request<Empty<Bytes>>, FetchError> {
         Some(port) => format!("{name}:{port}"),
         None => name.to_owned(),
     };
-    Request::get(target)
+    let mut request = Request::get(target)
         .header(HOST, host)
         .header(ACCEPT, fetch.accept)
         // A compressed body would make the limit on its size a lie.
         .header(ACCEPT_ENCODING, "identity")
         .header(USER_AGENT, concat!("keystead/", env!("CARGO_PKG_VERSION")))
-        .header(CONNECTION, "close")
-        .body(Empty::new())
-        .map_err(|error| {
-            let detail = format!("the URL cannot be sent ({error})");
-            FetchError::new(Stage::Request, FetchCode::BadUrl, url, detail)
-        })
+        .header(CONNECTION, "close");
+    if let Some(etag) = &fetch.etag {
+        request = request.header(IF_NONE_MATCH, etag);
+    }
+    request.body(Empty::new()).map_err(|error| {
+        let detail = format!("the request cannot be sent ({error})");
+        FetchError::new(Stage::Request, FetchCode::BadUrl, url, detail)
+    })
+}
+
+/// A 304 to a request without a tag.
+pub(super) fn not_asked_for(url: &Url) -> FetchError {
+    let detail = format!("the server answered {}", named(StatusCode::NOT_MODIFIED));
+    let mut error = FetchError::new(Stage::Status, FetchCode::Status, url, detail);
+    error.status = Some(StatusCode::NOT_MODIFIED.as_u16());
+    error
 }
 
 fn no_answer(url: &Url, error: &hyper::Error) -> FetchError {

@@ -1,8 +1,8 @@
-//! What an answer says about time: `Cache-Control` and `Retry-After`.
+//! What an answer says about time and about its body: `Cache-Control`, `Retry-After`, `ETag`.
 
 use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, DATE, HeaderMap, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, DATE, ETAG, HeaderMap, RETRY_AFTER};
 
 /// How long an answer may be kept (RFC 9111 section 5.2.2): the shortest `max-age`, or zero for
 /// `no-store` and `no-cache`. A `max-age` that cannot be read is zero too (section 4.2.1).
@@ -28,6 +28,18 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let now = imf_fixdate(headers.get(DATE)?.to_str().ok()?.trim())?;
     Some(Duration::from_secs(imf_fixdate(text)?.saturating_sub(now)))
 }
+
+/// The entity tag (RFC 9110 section 8.8.3), if it is one and has at most 256 bytes. It is sent back
+/// as it came.
+pub(super) fn etag(headers: &HeaderMap) -> Option<String> {
+    let tag = headers.get(ETAG)?.to_str().ok()?.trim();
+    let opaque = tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"')?;
+    let whole =
+        tag.len() <= ETAG_LIMIT && opaque.bytes().all(|b| b.is_ascii_graphic() && b != b'"');
+    whole.then(|| tag.to_owned())
+}
+
+const ETAG_LIMIT: usize = 256;
 
 fn lifetime(directive: &str) -> Option<Duration> {
     let (name, value) = match directive.split_once('=') {
@@ -170,6 +182,20 @@ mod tests {
         assert_eq!(retry_after(&no_date), None);
     }
 
+    #[test]
+    fn an_etag_is_kept_as_it_came_if_it_is_one() {
+        let tag = |value: &str| etag(&headers(&[(ETAG, value)]));
+        let longest = format!("W/\"{}\"", "x".repeat(252));
+        for good in ["\"a\"", "W/\"a-b/c=\"", "\"\"", longest.as_str()] {
+            assert_eq!(tag(good).as_deref(), Some(good));
+        }
+        let too_long = format!("\"{}\"", "x".repeat(255));
+        for bad in ["", "a", "\"", "\"a", "w/\"a\"", "\"a\", \"b\"", "\"a b\"", too_long.as_str()] {
+            assert_eq!(tag(bad), None, "{bad}");
+        }
+        assert_eq!(etag(&HeaderMap::new()), None);
+    }
+
     proptest! {
         #[test]
         fn a_day_later_is_a_day_later(year in 0_u64..9999, month in 1_u64..=12, day in 1_u64..28) {
@@ -181,8 +207,8 @@ mod tests {
 
         #[test]
         fn no_header_makes_it_panic(value in "[ -~\t]{0,60}", date in "[ -~]{0,40}") {
-            let all = headers(&[(CACHE_CONTROL, &value), (RETRY_AFTER, &value), (DATE, &date)]);
-            let _any = (max_age(&all), retry_after(&all));
+            let all = headers(&[(CACHE_CONTROL, &value), (RETRY_AFTER, &value), (DATE, &date), (ETAG, &value)]);
+            let _any = (max_age(&all), retry_after(&all), etag(&all));
         }
     }
 }

@@ -38,7 +38,7 @@ pub trait Fetch: Send + Sync + fmt::Debug + 'static {
 }
 
 /// What [`Fetch::fetch`] returns.
-pub type FetchFuture = Pin<Box<dyn Future<Output = Result<Document, FetchError>> + Send + 'static>>;
+pub type FetchFuture = Pin<Box<dyn Future<Output = Result<Reply, FetchError>> + Send + 'static>>;
 
 /// What to fetch, and under which rules.
 #[derive(Clone, Debug)]
@@ -50,13 +50,23 @@ pub struct FetchRequest {
     pub accept: &'static str,
     /// The provider's rules.
     pub rules: Arc<FetchRules>,
+    /// The [`Document::etag`] of what is held already. With one, [`Reply::NotModified`] is an answer.
+    pub etag: Option<String>,
 }
 
 impl FetchRequest {
     /// A request for `url` under `rules`.
     #[must_use]
     pub const fn new(url: Url, accept: &'static str, rules: Arc<FetchRules>) -> Self {
-        Self { url, accept, rules }
+        Self { url, accept, rules, etag: None }
+    }
+
+    /// The same request, made only if the document is another one than that with this tag (RFC
+    /// 9110 section 13.1.2). Without a tag the request has no condition.
+    #[must_use]
+    pub fn unless_still(mut self, etag: Option<String>) -> Self {
+        self.etag = etag;
+        self
     }
 }
 
@@ -93,6 +103,38 @@ impl Default for FetchRules {
     }
 }
 
+/// What a request was answered with.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Reply {
+    /// A document (200).
+    Document(Document),
+    /// The document is still the one whose tag the request carried (304).
+    NotModified {
+        /// How long it may be kept from now on: see [`Document::max_age`].
+        max_age: Option<Duration>,
+    },
+}
+
+impl Reply {
+    /// The document, where only a document is an answer.
+    ///
+    /// # Errors
+    /// With [`FetchCode::Status`] when `url` answered that the document has not changed.
+    pub fn into_document(self, url: &Url) -> Result<Document, FetchError> {
+        match self {
+            Self::Document(document) => Ok(document),
+            Self::NotModified { .. } => Err(exchange::not_asked_for(url)),
+        }
+    }
+}
+
+impl From<Document> for Reply {
+    fn from(document: Document) -> Self {
+        Self::Document(document)
+    }
+}
+
 /// A document that was answered with 200.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -104,12 +146,21 @@ pub struct Document {
     /// How long the answer may be kept, as `Cache-Control` says: `max-age` (at most 2^31 s), or zero
     /// for `no-store` and `no-cache`.
     pub max_age: Option<Duration>,
+    /// The document's entity tag (RFC 9110 section 8.8.3), strong or weak, of at most 256 bytes. It
+    /// belongs to this body: keep it with what was made of the body. A document that was reached by
+    /// way of a redirect has none, because the address asked did not give it.
+    pub etag: Option<String>,
 }
 
 impl Document {
     /// A document with this body, of type `application/json`.
     #[must_use]
     pub fn json(body: impl Into<Bytes>) -> Self {
-        Self { body: body.into(), content_type: Some("application/json".to_owned()), max_age: None }
+        Self {
+            body: body.into(),
+            content_type: Some("application/json".to_owned()),
+            max_age: None,
+            etag: None,
+        }
     }
 }

@@ -104,10 +104,11 @@ impl Network {
         let limit = self.rules.timeout;
         // Later than the fetch itself gives up, which knows better what it waits for.
         let answer = timeout(limit.saturating_add(GRACE), self.fetch.fetch(request)).await;
-        answer.unwrap_or_else(|_| {
+        let answer = answer.unwrap_or_else(|_| {
             let detail = format!("no answer within {limit:?}");
             Err(FetchError::new(Stage::Request, FetchCode::Timeout, url, detail))
-        })
+        });
+        answer?.into_document(url)
     }
 }
 
