@@ -219,6 +219,11 @@ fn metadata(realm: &Realm, base: &str, name: &str) -> Answer {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         return error_answer(status, "server_error", "told to answer with this status");
     }
+    json_answer(StatusCode::OK, &metadata_document(realm, base, name))
+}
+
+/// What the metadata says, whatever the status.
+pub(super) fn metadata_document(realm: &Realm, base: &str, name: &str) -> Value {
     let endpoints = format!("{base}{REALMS}{name}/protocol/openid-connect");
     let algorithms: Vec<&str> = realm.algorithms.iter().map(|a| a.name()).collect();
     let mut document = json!({
@@ -237,7 +242,7 @@ fn metadata(realm: &Realm, base: &str, name: &str) -> Answer {
     if let (Some(members), Some(uri)) = (document.as_object_mut(), jwks_uri) {
         members.insert("jwks_uri".to_owned(), uri.into());
     }
-    json_answer(StatusCode::OK, &document)
+    document
 }
 
 fn jwks(realm: &Realm) -> Answer {

@@ -132,6 +132,16 @@ impl Idp {
         self.provider.realm(realm, realm::Realm::jwks)
     }
 
+    /// The provider metadata that the realm publishes now.
+    ///
+    /// # Errors
+    /// [`IdpError::UnknownRealm`].
+    pub fn discovery(&self, realm: &str) -> Result<Value, IdpError> {
+        let base = self.provider.base();
+        let look = |found: &realm::Realm| documents::metadata_document(found, &base, realm);
+        self.provider.realm(realm, look)
+    }
+
     /// The kids of the published keys, newest first.
     ///
     /// # Errors
