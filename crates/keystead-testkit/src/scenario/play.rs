@@ -150,7 +150,7 @@ fn answer(scripted: &Scripted, names: &Names) -> Result<CannedAnswer, String> {
 }
 
 impl Play {
-    /// The provider. Its realm is [`DEFAULT_REALM`](crate::idp::DEFAULT_REALM).
+    /// The provider. Its realm is [`DEFAULT_REALM`].
     #[must_use]
     pub const fn idp(&self) -> &Idp {
         &self.idp

@@ -20,7 +20,10 @@ const MAX_SCRIPT: u64 = 256 * 1024;
 #[derive(Debug, clap::Args)]
 pub(super) struct FaultArgs {
     #[command(flatten)]
-    realm: super::RealmArgs,
+    control: super::ControlArgs,
+    /// The realm that it is about [default: every realm]
+    #[arg(long, value_name = "NAME")]
+    realm: Option<String>,
     /// What it does wrong: a name that `keystead idp faults` lists
     #[arg(value_name = "FAULT", value_parser = fault(), hide_possible_values = true)]
     fault: Fault,
@@ -58,7 +61,7 @@ impl FaultArgs {
     pub(super) fn order(self) -> Result<String, ControlError> {
         let mut order = Order::new(self.fault);
         order.documents = self.document;
-        order.realm = self.realm.realm;
+        order.realm = self.realm;
         order.amount = self.amount;
         if let Some(requests) = self.requests {
             order = order.requests(requests);
@@ -66,7 +69,7 @@ impl FaultArgs {
         if let Some(lasting) = self.lasting {
             order = order.lasting(lasting);
         }
-        self.realm.control.client().fault(order).map(|()| self.fault.name().to_owned())
+        self.control.client().fault(order).map(|()| self.fault.name().to_owned())
     }
 }
 
