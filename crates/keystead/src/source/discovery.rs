@@ -14,7 +14,7 @@ use url::Url;
 use super::jwks_url;
 use super::{Fetched, Network};
 use crate::config::{DiscoveryAddress, EndpointOrigin};
-use crate::http::{FetchCode, FetchError, Stage, judge_json};
+use crate::http::{FetchCode, FetchError, Stage, holds_userinfo, judge_json};
 use crate::snapshot::Endpoint;
 
 /// How long a metadata document is taken as current.
@@ -103,10 +103,8 @@ impl Discovery {
     /// What the document said when it was last read, to be remembered over a restart.
     pub(crate) fn known_endpoint(&self) -> Option<Endpoint> {
         let known = self.memory().known.clone()?;
-        // A password in it would be no key, and is not to be written down.
-        let is_plain = known.jwks_uri.username().is_empty() && known.jwks_uri.password().is_none();
         let (jwks_uri, document) = (known.jwks_uri.into(), known.document.into());
-        is_plain.then(|| Endpoint::new(jwks_uri, document, self.endpoint_origin.as_str()))
+        Some(Endpoint::new(jwks_uri, document, self.endpoint_origin.as_str()))
     }
 
     /// Remembers what the document said before a restart, unless it was read since. It is asked
@@ -163,13 +161,18 @@ impl Discovery {
         }
         let written = member("jwks_uri").unwrap_or_default();
         let jwks_uri = Url::parse(&written).ok().filter(Url::has_host).ok_or_else(|| {
-            let detail = if written.is_empty() {
-                "provider metadata has no jwks_uri".to_owned()
-            } else {
-                format!("jwks_uri {} is not an absolute URL with a host", quoted(&written))
+            let detail = match &*written {
+                "" => "provider metadata has no jwks_uri".to_owned(),
+                // It may hold a password.
+                text if text.contains('@') => "jwks_uri is not an absolute URL".to_owned(),
+                text => format!("jwks_uri {} is not an absolute URL with a host", quoted(text)),
             };
             FetchError::new(Stage::Parse, FetchCode::NoJwksUri, url, detail)
         })?;
+        if holds_userinfo(&jwks_uri) {
+            let detail = "jwks_uri holds a user name or password";
+            return Err(FetchError::new(Stage::Policy, FetchCode::BadUrl, url, detail));
+        }
         Ok(match self.endpoint_origin {
             EndpointOrigin::Discovery => at_origin_of(url, &jwks_uri),
             EndpointOrigin::Document => jwks_uri,
