@@ -3,6 +3,7 @@
 //! Verification reads [`Provider::keys`](keystead_core::Provider::keys), an immutable set behind one pointer. The sources' life
 //! cycles are written by the refresh tasks and read by the status; no verification waits for them.
 
+mod asking;
 mod slot;
 
 use std::ops::Deref;
@@ -13,17 +14,19 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use keystead_core::{
-    Disabled, KeySet, Policy, ProviderState, PublishedKeys, PublishedSource, SourceFacts,
-    SourceKind,
+    Change, Disabled, Jwk, KeyProblem, KeySet, Policy, ProviderState, PublishedKeys,
+    PublishedSource, SkippedKey, SourceFacts, SourceKind,
 };
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::config::{ProviderConfig, Standing};
-use crate::crypto::{AwsLc, judged};
+use crate::crypto::{AwsLc, judged, thumbprint};
 use crate::http::FetchRules;
 use crate::report;
 use crate::source::{Failure, KeySource, SourceError};
+use asking::Desk;
+pub(crate) use asking::{Asked, Attendance};
 pub(crate) use slot::{Ended, Slot, SlotKind, Turn};
 
 /// A provider and everything that is known of it.
@@ -36,6 +39,8 @@ pub(crate) struct Provider {
     clock: Arc<dyn Clock>,
     slots: Vec<Slot>,
     live: ArcSwap<Live>,
+    /// Who waits for a key that is not held.
+    desk: Desk,
     /// One publish at a time.
     publishing: Mutex<()>,
     /// The state that was last reported.
@@ -50,6 +55,8 @@ struct Live {
     keys: PublishedKeys,
     /// What the in-process sources gave, in their order.
     in_process: Vec<InProcess>,
+    /// The keys that the operator trusts no more, each with the place of its source.
+    distrusted: Vec<(usize, Arc<Jwk>)>,
 }
 
 /// The last answer of an in-process source.
@@ -84,6 +91,14 @@ impl Deref for LiveGuard {
     }
 }
 
+impl LiveGuard {
+    /// The keys that the operator trusts no more, each with the place of its source. They are among
+    /// the unusable ones too.
+    pub(crate) fn distrusted(&self) -> &[(usize, Arc<Jwk>)] {
+        &self.0.distrusted
+    }
+}
+
 impl Provider {
     pub(crate) fn new(config: ProviderConfig, clock: Arc<dyn Clock>) -> Self {
         let disabled = match &config.standing {
@@ -104,6 +119,7 @@ impl Provider {
             name: config.name.as_str().into(),
             rules: Arc::new(config.rules.clone()),
             disabled,
+            desk: Desk::new(&config, seed(&config.name, 0, &*clock)),
             clock,
             slots,
             live: ArcSwap::default(),
@@ -154,6 +170,11 @@ impl Provider {
     /// The keys as they were last published, without asking in-process sources.
     pub(crate) fn held(&self) -> LiveGuard {
         LiveGuard(self.live.load())
+    }
+
+    /// Whether keys of one of its sources went and came back.
+    pub(crate) fn is_flapping(&self, now: Duration) -> bool {
+        self.slots.iter().any(|slot| slot.cell().lifecycle.is_flapping(now))
     }
 
     /// The state now, which counts as reported.
@@ -218,19 +239,94 @@ impl Provider {
                 let answer = self.take_in(slot, last, ask(&**source));
                 let keys = Arc::clone(&answer.judged);
                 in_process.push(answer);
-                let facts = SourceFacts::memory(KeySet::keys(&keys).len());
-                sets.push((PublishedSource::new(Arc::clone(&slot.origin), facts), keys));
+                sets.push((slot, SourceFacts::memory(KeySet::keys(&keys).len()), keys));
             } else {
                 let cell = slot.cell();
                 let facts = cell.lifecycle.facts();
-                let keys = Arc::new(cell.lifecycle.keys().clone());
-                sets.push((PublishedSource::new(Arc::clone(&slot.origin), facts), keys));
+                sets.push((slot, facts, Arc::new(cell.lifecycle.keys().clone())));
             }
         }
-        let sources = sets.iter().map(|(source, keys)| (source.clone(), &**keys));
+        let mut distrusted = Vec::new();
+        for (at, (_, facts, keys)) in sets.iter_mut().enumerate() {
+            let listed = self.withhold_distrusted(keys);
+            // What is not used counts for nothing.
+            facts.usable_keys = facts.usable_keys.saturating_sub(listed.len());
+            distrusted.extend(listed.into_iter().map(|key| (at, key)));
+        }
+        let sources = sets.iter().map(|(slot, facts, keys)| {
+            (PublishedSource::new(Arc::clone(&slot.origin), *facts), &**keys)
+        });
         let keys = PublishedKeys::prepare(sources, &AwsLc, Some(&previous.keys));
-        self.live.store(Arc::new(Live { keys, in_process }));
+        let same = keys.keys().iter().map(|key| key.jwk());
+        let same = same.eq(previous.keys.keys().iter().map(|key| key.jwk()));
+        self.live.store(Arc::new(Live { keys, in_process, distrusted }));
+        if !same {
+            self.desk.keys_changed();
+        }
         self.published.notify_waiters();
+    }
+
+    /// Moves the keys that the operator trusts no more to the unusable ones, and gives them back.
+    /// That is done to what is published, and not to what comes in: they stay known, so that the
+    /// rules for what is added and removed see what their source sees.
+    fn withhold_distrusted(&self, keys: &mut Arc<KeySet>) -> Vec<Arc<Jwk>> {
+        let listed = &self.config.distrusted_keys;
+        if listed.is_empty() {
+            return Vec::new();
+        }
+        let is_listed = |key: &Arc<Jwk>| thumbprint(key).is_some_and(|t| listed.contains(&t));
+        let (distrusted, trusted): (Vec<_>, Vec<_>) =
+            KeySet::keys(keys).iter().cloned().partition(is_listed);
+        if distrusted.is_empty() {
+            return distrusted;
+        }
+        let mut set = KeySet::default();
+        for key in trusted {
+            set.push(key);
+        }
+        for key in keys.skipped() {
+            set.push_skipped(key.clone());
+        }
+        for key in &distrusted {
+            let (kid, kty) = (key.kid().map(Into::into), Some(key.kty().into()));
+            set.push_skipped(SkippedKey { kid, kty, why: KeyProblem::Distrusted });
+        }
+        *keys = Arc::new(set);
+        distrusted
+    }
+
+    /// Takes in that an attempt on one of its sources has ended: publishes what it gave, and only
+    /// then lets those go on who wait for it.
+    pub(crate) fn take_in_end(&self, slot: &Slot, number: u64, ended: &Ended) {
+        if ended.failed && slot.is_network() {
+            self.desk.fetch_failed();
+        }
+        self.publish();
+        report::attempt(self, slot, ended);
+        report::state(self);
+        slot.finish(number);
+        self.settle();
+        // Keys may have begun to leave.
+        self.desk.ring();
+    }
+
+    /// Takes away the removed keys whose grace is over, and says when the next one's is (monotonic
+    /// time).
+    pub(crate) fn expire_removed(&self) -> Option<Duration> {
+        let now = self.clock.monotonic();
+        let expire = |slot: &Slot| slot.cell().lifecycle.expire(now);
+        let expired: Vec<(&Slot, Change)> =
+            self.slots.iter().map(|slot| (slot, expire(slot))).collect();
+        let expired = || expired.iter().filter(|(_, change)| !change.is_empty());
+        if expired().next().is_some() {
+            self.publish();
+            expired().for_each(|(slot, change)| report::change(self, slot, change));
+        }
+        let leaving = |slot: &Slot| {
+            let cell = slot.cell();
+            cell.lifecycle.leaving().iter().map(|(_, leaves)| *leaves).min()
+        };
+        self.slots.iter().filter_map(leaving).min()
     }
 
     /// Takes over what in-process sources hand out now, if it is not what is published.

@@ -2,6 +2,7 @@
 
 mod running;
 mod verified;
+mod waiting;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
