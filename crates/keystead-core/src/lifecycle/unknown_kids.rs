@@ -140,6 +140,19 @@ impl UnknownKids {
         }
     }
 
+    /// These are the kids of the keys that are held now, while the fetch is still under way at some
+    /// source. If one is among them that it was made for, it is over as far as the budget goes, and
+    /// whether it is: one source that hangs does not keep the others from being asked again.
+    pub fn on_held<'a>(&mut self, held: impl IntoIterator<Item = &'a str>) -> bool {
+        let Some(fetch) = &self.fetch else { return false };
+        let mut held = held.into_iter().map(|kid| self.digest(Some(kid)));
+        let found = held.any(|kid| fetch.kids.contains(&kid));
+        if found {
+            (self.fetch, self.spent) = (None, None);
+        }
+        found
+    }
+
     /// The fetch was given up, and nobody will report its end.
     pub fn on_abandoned(&mut self) {
         self.fetch = None;
@@ -264,6 +277,18 @@ mod tests {
         assert_eq!(kids.remembered(), 1, "what was made up is missed in the new set too");
         assert_eq!(kids.wish(Some("made up"), s(1)), Wish::Refused);
         assert_eq!(kids.wish(Some("other"), s(1)), Wish::Start, "the budget was given back");
+    }
+
+    #[test]
+    fn a_kid_that_is_found_ends_the_fetch_wherever_else_it_is_under_way() {
+        let mut kids = kids();
+        assert!(!kids.on_held(["real"]), "nobody asked");
+        assert_eq!(kids.wish(Some("made up"), s(0)), Wish::Start);
+        assert_eq!(kids.wish(Some("real"), s(0)), Wish::Join);
+        assert!(!kids.on_held(["held"]));
+        assert!(kids.on_held(["held", "real"]));
+        assert_eq!(kids.remembered(), 0, "the others may still be found");
+        assert_eq!(kids.wish(Some("other"), s(0)), Wish::Start);
     }
 
     #[test]

@@ -197,9 +197,12 @@ impl Provider {
         let live = self.held();
         let keys = live.keys().iter().filter(|key| live.serves(key.source(), now));
         let kids = keys.filter_map(|key| key.jwk().kid());
-        if state.fetch.as_ref().is_some_and(|fetch| !fetch.iter().any(|a| self.is_open(*a))) {
-            state.fetch = None;
-            state.kids.on_ended(kids.clone());
+        if let Some(fetch) = state.fetch.take() {
+            if !fetch.iter().any(|awaited| self.is_open(*awaited)) {
+                state.kids.on_ended(kids.clone());
+            } else if !state.kids.on_held(kids.clone()) {
+                state.fetch = Some(fetch);
+            }
         }
         if state.waiters.is_empty() {
             return None;
