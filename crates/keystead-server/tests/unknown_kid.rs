@@ -1,6 +1,11 @@
 //! A key that was rotated in a moment ago, and kids that nobody has, at the faces of the real program.
 #![cfg(feature = "idp")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on should stop"
+)]
 
 mod support;
 

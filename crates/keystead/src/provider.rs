@@ -4,6 +4,8 @@
 //! cycles are written by the refresh tasks and read by the status; no verification waits for them.
 
 mod asking;
+mod distrust;
+mod ending;
 mod slot;
 
 use std::ops::Deref;
@@ -14,14 +16,14 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use keystead_core::{
-    Change, Disabled, Jwk, KeyProblem, KeySet, Policy, ProviderState, PublishedKeys,
-    PublishedSource, SkippedKey, SourceFacts, SourceKind,
+    Disabled, Jwk, KeySet, Policy, ProviderState, PublishedKeys, PublishedSource, SourceFacts,
+    SourceKind,
 };
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::config::{ProviderConfig, Standing};
-use crate::crypto::{AwsLc, judged, thumbprint};
+use crate::crypto::{AwsLc, judged};
 use crate::http::FetchRules;
 use crate::report;
 use crate::source::{Failure, KeySource, SourceError};
@@ -248,7 +250,7 @@ impl Provider {
         }
         let mut distrusted = Vec::new();
         for (at, (_, facts, keys)) in sets.iter_mut().enumerate() {
-            let listed = self.withhold_distrusted(keys);
+            let listed = distrust::withhold(&self.config.distrusted_keys, keys);
             // What is not used counts for nothing.
             facts.usable_keys = facts.usable_keys.saturating_sub(listed.len());
             distrusted.extend(listed.into_iter().map(|key| (at, key)));
@@ -264,69 +266,6 @@ impl Provider {
             self.desk.keys_changed();
         }
         self.published.notify_waiters();
-    }
-
-    /// Moves the keys that the operator trusts no more to the unusable ones, and gives them back.
-    /// That is done to what is published, and not to what comes in: they stay known, so that the
-    /// rules for what is added and removed see what their source sees.
-    fn withhold_distrusted(&self, keys: &mut Arc<KeySet>) -> Vec<Arc<Jwk>> {
-        let listed = &self.config.distrusted_keys;
-        if listed.is_empty() {
-            return Vec::new();
-        }
-        let is_listed = |key: &Arc<Jwk>| thumbprint(key).is_some_and(|t| listed.contains(&t));
-        let (distrusted, trusted): (Vec<_>, Vec<_>) =
-            KeySet::keys(keys).iter().cloned().partition(is_listed);
-        if distrusted.is_empty() {
-            return distrusted;
-        }
-        let mut set = KeySet::default();
-        for key in trusted {
-            set.push(key);
-        }
-        for key in keys.skipped() {
-            set.push_skipped(key.clone());
-        }
-        for key in &distrusted {
-            let (kid, kty) = (key.kid().map(Into::into), Some(key.kty().into()));
-            set.push_skipped(SkippedKey { kid, kty, why: KeyProblem::Distrusted });
-        }
-        *keys = Arc::new(set);
-        distrusted
-    }
-
-    /// Takes in that an attempt on one of its sources has ended: publishes what it gave, and only
-    /// then lets those go on who wait for it.
-    pub(crate) fn take_in_end(&self, slot: &Slot, number: u64, ended: &Ended) {
-        if ended.failed && slot.is_network() {
-            self.desk.fetch_failed();
-        }
-        self.publish();
-        report::attempt(self, slot, ended);
-        report::state(self);
-        slot.finish(number);
-        self.settle();
-        // Keys may have begun to leave.
-        self.desk.ring();
-    }
-
-    /// Takes away the removed keys whose grace is over, and says when the next one's is (monotonic
-    /// time).
-    pub(crate) fn expire_removed(&self) -> Option<Duration> {
-        let now = self.clock.monotonic();
-        let expire = |slot: &Slot| slot.cell().lifecycle.expire(now);
-        let expired: Vec<(&Slot, Change)> =
-            self.slots.iter().map(|slot| (slot, expire(slot))).collect();
-        let expired = || expired.iter().filter(|(_, change)| !change.is_empty());
-        if expired().next().is_some() {
-            self.publish();
-            expired().for_each(|(slot, change)| report::change(self, slot, change));
-        }
-        let leaving = |slot: &Slot| {
-            let cell = slot.cell();
-            cell.lifecycle.leaving().iter().map(|(_, leaves)| *leaves).min()
-        };
-        self.slots.iter().filter_map(leaving).min()
     }
 
     /// Takes over what in-process sources hand out now, if it is not what is published.

@@ -106,7 +106,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting(Provider, "keys_file", Texts, "one path or a list", "", "Files with PEM, a JWK or a JWK Set; watched."),
     setting(Provider, "jwks_url", Urls, "one URL or a list", "", "JWK Sets that are fetched; no discovery then."),
     setting(Provider, "discovery_url", Url, "URL", "", "The provider metadata document, where it is not at the issuer."),
-    setting(Provider, "distrusted_keys", Texts, "one thumbprint or a list", "", "Keys that are never used, wherever they come from, by their thumbprints (RFC 7638, SHA-256): `keystead keys` shows them, `keystead keys distrust` writes this setting."),
+    setting(Provider, "distrusted_keys", Texts, "one thumbprint or a list", "", "Keys that are never used, wherever they come from, by their thumbprints (RFC 7638, SHA-256): `keystead keys` shows them, `keystead keys distrust` prints this setting."),
     setting(Tuning, "discovery", Text, "`auto`, `issuer` or `off`", "auto", "`auto`: from the issuer when no place of keys is written. `issuer`: from the issuer too. `off`: never."),
     setting(Tuning, "endpoint_origin", Text, "`document` or `discovery`", "document", "`discovery`: scheme, host and port of the advertised `jwks_uri` are replaced by those the document was fetched from."),
     setting(Tuning, "refresh_interval", Text, "duration from 1s to 168h", "5m", "How often network sources are asked."),

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use keystead_core::{Reason, Rejection, Requirements, UnverifiedToken};
+use keystead_core::{Reason, Rejection, Requirements, TokenLimits, UnverifiedToken};
 
 use super::{VerifiedToken, Verifier};
 use crate::provider::Asked;
@@ -75,13 +75,19 @@ impl Verifier {
             let table = self.0.table.load();
             let by_name = |name| table.providers.iter().find(|known| known.config().name == name);
             let Some(provider) = refused.provider().and_then(by_name) else { return Asked::Nobody };
-            let Ok(token) = UnverifiedToken::parse(token, table.limits) else {
-                return Asked::Nobody;
-            };
-            (provider.clone(), token.header().kid().map(Cow::into_owned))
+            (provider.clone(), kid_of(token, table.limits, refused.reason()))
         };
         provider.ask_for(kid.as_deref()).await
     }
+}
+
+/// The `kid` that a token names. Not every reason holds it; the token was read once already.
+fn kid_of(token: &str, limits: TokenLimits, reason: &Reason) -> Option<String> {
+    if let Reason::NoKey { kid, .. } = reason {
+        return kid.as_deref().map(str::to_owned);
+    }
+    let token = UnverifiedToken::parse(token, limits).ok()?;
+    token.header().kid().map(Cow::into_owned)
 }
 
 /// Whether another key than those that are held could change the verdict.
