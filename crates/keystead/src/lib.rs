@@ -22,7 +22,7 @@ pub use config::{Config, ProviderConfig};
 pub use crypto::{AwsLc, fingerprint, thumbprint};
 pub use keystead_core as core;
 pub use snapshot::{
-    Endpoint, ImportOutcome, Imported, ProviderSnapshot, Snapshot, SnapshotError,
+    Endpoint, ImportOutcome, Imported, LeavingKey, ProviderSnapshot, Snapshot, SnapshotError,
     SnapshotErrorStatus, SnapshotProblem, SnapshotStatus, SourceSnapshot,
 };
 pub use source::{KeySource, SourceError};

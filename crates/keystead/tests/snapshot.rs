@@ -23,7 +23,8 @@ use common::{
 };
 use keystead::config::{Config, ConfigFile, Layers, StateAccess};
 use keystead::core::Freshness;
-use keystead::{ImportOutcome, ProviderConfig, Snapshot, SnapshotStatus};
+use keystead::http::Document;
+use keystead::{Clock, ImportOutcome, ProviderConfig, Snapshot, SnapshotStatus};
 use keystead_testkit::{Answer, SigningKey};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -507,6 +508,68 @@ async fn the_last_known_key_address_outlives_a_restart() {
     assert!(world.accepts(&world.token(issuer, &new)));
 }
 
+/// A restart neither cuts the grace of a removed key short nor begins it anew; and the operator's
+/// distrust holds for what is on disk as for anything else.
+#[tokio::test(start_paused = true)]
+async fn removed_keys_leave_when_they_would_have_and_distrusted_ones_are_not_used() {
+    let (disk, stays, goes) = (Disk::new(), key("stays"), key("goes"));
+    let gracious = || by_url().removed_key_grace(minutes(60));
+    let mut first = disk.process([gracious()], secs(0));
+    first.network.on(KEYS, [publishes(&[&stays, &goes]), publishes(&[&stays])]);
+    first.start().await;
+    pass(minutes(6)).await;
+    assert!(accepts(&first, &goes), "it was removed, and has its grace");
+    first.stop().await;
+    let left = disk.written().providers()[0].sources[0].leaving[0].until;
+
+    let later = minutes(30);
+    let mut world = disk.process([gracious()], later);
+    world.network.on(KEYS, [publishes(&[&stays])]);
+    world.start().await;
+    assert!(accepts(&world, &goes) && accepts(&world, &stays));
+    let wait = left - world.clock.wall();
+    pass(wait - secs(1)).await;
+    assert!(accepts(&world, &goes));
+    pass(secs(2)).await;
+    assert!(!accepts(&world, &goes) && accepts(&world, &stays));
+    assert!(disk.written().providers()[0].sources[0].leaving.is_empty(), "on disk too");
+    world.stop().await;
+
+    let distrusting = by_url().distrusted_keys([stays.thumbprint().unwrap()]);
+    let world = disk.process([distrusting], minutes(100));
+    world.verifier.load();
+    assert!(!accepts(&world, &stays));
+    assert_eq!(world.state("p"), "cold");
+}
+
+/// Newer keys are handed in while an answer is under way that only says that nothing changed: it
+/// is about other keys, and the source is asked again.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_nothing_changed_is_not_about_keys_that_were_imported_meanwhile() {
+    let (old, new) = (key("old"), key("new"));
+    let mut tagged = Document::json(common::jwks(&[&old]));
+    tagged.etag = Some("\"a\"".to_owned());
+    let mut world = World::new([by_url()]);
+    let unchanged = Answer::not_modified().after(secs(3));
+    world.network.on(KEYS, [Answer::document(tagged), unchanged, publishes(&[&old, &new])]);
+    world.start().await;
+    until(|| world.requests() == 2).await;
+
+    let started = secs(1_767_225_600);
+    let mut outside = process(Config::of([by_url()]), world.clock.wall() - started);
+    outside.network.on(KEYS, [publishes(&[&old, &new])]);
+    outside.start().await;
+    let newer = outside.verifier.export_snapshot();
+    outside.stop().await;
+    let imported = world.verifier.import_snapshot(&newer);
+    assert!(matches!(imported[0].outcome, ImportOutcome::Taken { .. }), "{imported:?}");
+    assert!(accepts(&world, &new));
+    pass(secs(5)).await;
+    assert_eq!(world.network.etags(KEYS), [None, Some("\"a\"".to_owned()), None]);
+    assert!(accepts(&world, &new) && accepts(&world, &old));
+    assert_eq!(world.status("p").keys[0].origin, "jwks_url https://idp.example/keys");
+}
+
 /// It is written when there is something to say, and not for every answer.
 #[tokio::test(start_paused = true)]
 async fn it_is_written_when_keys_change_or_their_confirmation_has_become_old() {
@@ -711,9 +774,9 @@ fn the_folder_is_a_setting_and_a_blank_one_takes_it_away() {
 #[test]
 fn the_documented_example_is_read() {
     let page = include_str!("../../../docs/snapshot.md");
-    let (_, example) = page.split_once("```json\n").unwrap();
+    let (_, example) = page.split_once("```text\n{").unwrap();
     let (example, _) = example.split_once("```").unwrap();
-    let example: Value = serde_json::from_str(example).unwrap();
+    let example: Value = serde_json::from_str(&format!("{{{example}")).unwrap();
     let read = Snapshot::parse(example.to_string().as_bytes()).unwrap();
     assert_eq!(
         read.providers()[0].sources[0].endpoint.as_ref().unwrap().jwks_uri,

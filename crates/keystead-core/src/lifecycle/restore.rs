@@ -1,15 +1,18 @@
 //! Keys of an earlier run, or of another host, take their place before the source has answered.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use super::Lifecycle;
 use super::change::{Change, Removal};
+use crate::jwk::Jwk;
 use crate::key_set::KeySet;
 use crate::state::SourceKind;
 
 impl Lifecycle {
     /// Takes over keys that this source confirmed `age` before `now`, in an earlier run or to
-    /// another host.
+    /// another host, and those that it had removed and that are accepted until a moment of their
+    /// own (monotonic time), which no [`Schedule::removed_key_grace`](super::Schedule) exceeds.
     ///
     /// They are used at once, and they are no answer: the source stays due as it was, its state is
     /// stale until it answers, and `age` counts towards [`Schedule::max_stale`](super::Schedule).
@@ -17,14 +20,24 @@ impl Lifecycle {
     ///
     /// None when they were not taken, and nothing changed: only sources on the network are
     /// restored, and only with a usable key that is confirmed later than those that are held.
-    pub fn restore(&mut self, now: Duration, age: Duration, set: KeySet) -> Option<Change> {
+    pub fn restore(
+        &mut self,
+        now: Duration,
+        age: Duration,
+        set: KeySet,
+        leaving: impl IntoIterator<Item = (Arc<Jwk>, Duration)>,
+    ) -> Option<Change> {
         let facts = self.facts();
         let is_newer = facts.age(now).is_none_or(|held| age < held);
         if self.kind != SourceKind::Network || set.keys().is_empty() || !is_newer {
             return None;
         }
-        let removal = if facts.serves(now) { Removal::Guarded } else { Removal::AtOnce };
-        let change = self.live.replace(set, removal);
+        let latest = now.saturating_add(self.schedule.removed_key_grace);
+        let guarded = Removal::Guarded { leaves: latest };
+        let removal = if facts.serves(now) { guarded } else { Removal::AtOnce };
+        let change = self.live.replace(set, removal, now);
+        let leaving = leaving.into_iter().map(|(key, leaves)| (key, leaves.min(latest)));
+        self.live.let_leave(leaving.filter(|(_, leaves)| *leaves > now));
         self.last_success = Some(now);
         self.restored_age = Some(age);
         Some(change)
@@ -34,7 +47,7 @@ impl Lifecycle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Action, EcCurve, Jwk, LatestAttempt, Material, ProviderState, Schedule};
+    use crate::{Action, EcCurve, LatestAttempt, Material, ProviderState, Schedule};
 
     const fn s(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -54,7 +67,7 @@ mod tests {
 
     fn restored(age: Duration) -> Lifecycle {
         let mut source = source(SourceKind::Network);
-        assert_eq!(source.restore(s(1), age, set(&[1])).unwrap().added.len(), 1);
+        assert_eq!(source.restore(s(1), age, set(&[1]), []).unwrap().added.len(), 1);
         source
     }
 
@@ -100,12 +113,12 @@ mod tests {
     #[test]
     fn keys_that_are_held_give_way_to_younger_ones_only() {
         let mut source = restored(s(100));
-        assert_eq!(source.restore(s(1), s(100), set(&[2])), None, "as old");
-        assert_eq!(source.restore(s(1), s(0), KeySet::default()), None, "no key");
+        assert_eq!(source.restore(s(1), s(100), set(&[2]), []), None, "as old");
+        assert_eq!(source.restore(s(1), s(0), KeySet::default(), []), None, "no key");
         source.on_fetched(s(10), set(&[1, 2]), None);
-        assert_eq!(source.restore(s(20), s(10), set(&[3])), None);
+        assert_eq!(source.restore(s(20), s(10), set(&[3]), []), None);
         assert_eq!(source.keys(), &set(&[1, 2]));
-        let change = source.restore(s(20), s(9), set(&[2, 3])).unwrap();
+        let change = source.restore(s(20), s(9), set(&[2, 3]), []).unwrap();
         assert_eq!((change.added.len(), change.removed.len()), (1, 1));
         assert_eq!(source.facts().age(s(20)), Some(s(9)));
         assert_eq!(source.facts().latest, LatestAttempt::Succeeded { at: s(10) });
@@ -114,7 +127,30 @@ mod tests {
     #[test]
     fn files_and_memory_are_not_restored() {
         for kind in [SourceKind::File, SourceKind::Memory] {
-            assert_eq!(source(kind).restore(s(1), s(1), set(&[1])), None);
+            assert_eq!(source(kind).restore(s(1), s(1), set(&[1]), []), None);
         }
+    }
+
+    /// A restart must neither cut a grace short nor begin it anew.
+    #[test]
+    fn keys_that_were_removed_leave_when_they_would_have() {
+        let schedule = Schedule { jitter_percent: 0, ..Schedule::default() };
+        let schedule = schedule.with_removed_key_grace(s(100));
+        let mut source = Lifecycle::new(SourceKind::Network, schedule, 0);
+        let key = |n: u8| Arc::clone(&set(&[n]).keys()[0]);
+        let leaving = [(key(2), s(900)), (key(3), s(60)), (key(4), s(10)), (key(1), s(70))];
+        source.restore(s(10), s(5), set(&[1]), leaving).unwrap();
+        assert_eq!(source.keys(), &set(&[1, 3, 2]), "neither what has left nor what is published");
+        assert_eq!(
+            source.leaving(),
+            [(key(3), s(60)), (key(2), s(110))],
+            "nor longer than written"
+        );
+        assert_eq!(source.poll(s(11)), Action::Fetch);
+        let change = source.on_fetched(s(11), set(&[1]), None);
+        assert!(change.is_empty(), "{change:?}");
+        assert_eq!(source.expire(s(60)).removed, [key(3)]);
+        assert_eq!(source.expire(s(110)).removed, [key(2)]);
+        assert_eq!(source.keys(), &set(&[1]));
     }
 }

@@ -52,6 +52,7 @@ documents! {
     non_goals: "docs/non-goals.md",
     provider_states: "docs/provider-states.md",
     rejections: "docs/rejections.md",
+    snapshot: "docs/snapshot.md",
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use keystead_core::{Change, Jwk, KeySet, Material, SourceFacts};
 
 use super::store::Identity;
-use super::{ProviderSnapshot, Snapshot, SourceSnapshot, format};
+use super::{LeavingKey, ProviderSnapshot, Snapshot, SourceSnapshot, format};
 use crate::crypto::{sha256, thumbprint};
 use crate::http::shown;
 use crate::provider::{Cell, Provider, Slot, SlotKind};
@@ -92,21 +92,31 @@ fn binding(issuer: &str, slot: &Slot) -> Option<String> {
 pub(crate) fn record(provider: &Provider) -> Option<ProviderSnapshot> {
     let config = provider.config();
     let issuer = &config.policy.issuer;
-    let sources = provider.slots().iter().filter_map(|slot| record_source(issuer, slot));
+    let sources = provider.slots().iter().filter_map(|slot| record_source(provider, slot));
     let sources: Vec<_> = sources.collect();
     let (name, issuer) = (config.name.clone(), issuer.clone());
     (!sources.is_empty()).then_some(ProviderSnapshot { name, issuer, sources })
 }
 
-fn record_source(issuer: &str, slot: &Slot) -> Option<SourceSnapshot> {
-    let binding = binding(issuer, slot)?;
+fn record_source(provider: &Provider, slot: &Slot) -> Option<SourceSnapshot> {
+    let clock = provider.clock();
+    let binding = binding(&provider.config().policy.issuer, slot)?;
     let (url, endpoint) = match &slot.kind {
         SlotKind::Discovery(discovery) => (discovery.address(), discovery.known_endpoint()),
         SlotKind::JwksUrl(url) => (url, None),
         _ => return None,
     };
     let cell = slot.cell();
-    let mut keys: Vec<_> = cell.lifecycle.keys().keys().iter().filter_map(public).collect();
+    let is_leaving = |key: &&Arc<Jwk>| {
+        cell.lifecycle.leaving().iter().any(|(leaving, _)| Arc::ptr_eq(leaving, key))
+    };
+    let live = cell.lifecycle.keys().keys().iter().filter(|key| !is_leaving(key));
+    let mut keys: Vec<_> = live.filter_map(public).collect();
+    let leaving = cell.lifecycle.leaving().iter().filter_map(|(key, leaves)| {
+        // A moment of this process's own clock, on that of the wall.
+        let until = clock.wall().saturating_add(leaves.saturating_sub(clock.monotonic()));
+        Some(LeavingKey { key: Arc::new(public(key)?), until: to_the_millisecond(until) })
+    });
     // Providers publish the same keys in changing order; that is no change.
     keys.sort_by_cached_key(|key| (thumbprint(key), key.kid().map(ToOwned::to_owned)));
     if keys.is_empty() {
@@ -117,6 +127,7 @@ fn record_source(issuer: &str, slot: &Slot) -> Option<SourceSnapshot> {
         url: shown(url),
         confirmed: to_the_millisecond(cell.last_success?),
         keys: KeySet::new(keys),
+        leaving: leaving.collect(),
         endpoint,
         binding,
     })
@@ -159,9 +170,14 @@ fn restore_source(provider: &Provider, slot: &Slot, source: &SourceSnapshot) -> 
     let ahead = source.confirmed.saturating_sub(wall);
     let mut cell = slot.cell();
     let age = wall.saturating_sub(confirmed);
-    let Some(change) = cell.lifecycle.restore(now, age, source.keys.clone()) else {
+    let leaving = source.leaving.iter().map(|leaving| {
+        (Arc::clone(&leaving.key), now.saturating_add(leaving.until.saturating_sub(wall)))
+    });
+    let Some(change) = cell.lifecycle.restore(now, age, source.keys.clone(), leaving) else {
         return ImportOutcome::NotNewer;
     };
+    // It is not the tag of this set.
+    cell.tag = None;
     cell.last_success = Some(confirmed);
     cell.restored = Some(Restored {
         origin: format!("snapshot of {}, confirmed {}", slot.origin, timestamp(confirmed)).into(),
@@ -193,7 +209,7 @@ pub(crate) fn import(providers: &[Arc<Provider>], snapshot: &Snapshot) -> Vec<Im
             continue;
         };
         let restored = restore(provider, found);
-        provider.publish();
+        provider.take_in_restored();
         super::report::imported(provider, &restored);
         all.extend(restored);
     }

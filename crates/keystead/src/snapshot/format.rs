@@ -3,15 +3,16 @@
 //! docs/snapshot.md describes it. It is read by the scanner that reads tokens, and its keys by the
 //! room that reads JWK Sets; what it says is taken for nothing that a provider could not say.
 
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use keystead_core::json::{self, Limits, Value};
 use keystead_core::text::quoted;
-use keystead_core::{KeySet, Provenance};
+use keystead_core::{Jwk, KeySet, Provenance};
 use serde_json::{Map, json};
 
 use super::error::{SnapshotError, SnapshotProblem};
-use super::{Endpoint, ProviderSnapshot, Snapshot, SourceSnapshot};
+use super::{Endpoint, LeavingKey, ProviderSnapshot, Snapshot, SourceSnapshot};
 use crate::crypto::{judged, sha256};
 
 /// How many keys one source may have: twice what is fetched, as old keys may stand beside new ones.
@@ -42,6 +43,13 @@ fn source_out(source: &SourceSnapshot) -> serde_json::Value {
         "confirmed": moment(source.confirmed),
         "keys": source.keys.keys().iter().map(|key| key_out(key)).collect::<Vec<_>>(),
     });
+    if let (false, Some(out)) = (source.leaving.is_empty(), out.as_object_mut()) {
+        let leaving = source
+            .leaving
+            .iter()
+            .map(|leaving| json!({ "until": moment(leaving.until), "key": key_out(&leaving.key) }));
+        out.insert("leaving".to_owned(), leaving.collect());
+    }
     if let (Some(endpoint), Some(out)) = (&source.endpoint, out.as_object_mut()) {
         let Endpoint { jwks_uri, document, origin } = endpoint;
         let endpoint = json!({ "jwks_uri": jwks_uri, "document": document, "origin": origin });
@@ -51,7 +59,7 @@ fn source_out(source: &SourceSnapshot) -> serde_json::Value {
 }
 
 /// A public key as a JWK.
-fn key_out(key: &keystead_core::Jwk) -> serde_json::Value {
+fn key_out(key: &Jwk) -> serde_json::Value {
     // The members of the thumbprint are the public key, in JSON.
     let mut out: Map<_, _> = serde_json::from_str(&key.thumbprint_input()).unwrap_or_default();
     out.insert("use".to_owned(), "sig".into());
@@ -105,9 +113,6 @@ fn source_in(source: Value<'_>) -> Result<SourceSnapshot, SnapshotProblem> {
         "discovery" => "discovery",
         other => return wrong(format!("keys of a source {} are not restored", quoted(other))),
     };
-    let confirmed = text(source, "confirmed")?;
-    let confirmed = humantime::parse_rfc3339(&confirmed).ok();
-    let confirmed = confirmed.and_then(|moment| moment.duration_since(UNIX_EPOCH).ok());
     let endpoint = |value: Value<'_>| {
         let part = |name| text(value, name);
         Ok(Endpoint {
@@ -119,14 +124,36 @@ fn source_in(source: Value<'_>) -> Result<SourceSnapshot, SnapshotProblem> {
     // A document like any other: a shared secret in it is refused, and so is a weak key.
     let keys = KeySet::parse(source.text().as_bytes(), Provenance::Network, KEY_LIMIT);
     let keys = judged(keys.map_err(|problem| SnapshotProblem::Content(problem.to_string()))?);
+    let leaving = match source.member("leaving") {
+        Some(_) => elements(source, "leaving")?.filter_map(leaving_in).collect::<Result<_, _>>()?,
+        None => Vec::new(),
+    };
     Ok(SourceSnapshot {
         kind,
         url: text(source, "url")?,
         binding: text(source, "binding")?,
-        confirmed: confirmed.map_or_else(|| wrong("\"confirmed\" is no time".to_owned()), Ok)?,
+        confirmed: time(source, "confirmed")?,
         endpoint: source.member("endpoint").map(endpoint).transpose()?,
-        keys: KeySet::new(keys.keys().iter().map(|key| keystead_core::Jwk::clone(key))),
+        leaving,
+        keys: KeySet::new(keys.keys().iter().map(|key| Jwk::clone(key))),
     })
+}
+
+/// A key that is leaving; none if it cannot be used any more.
+fn leaving_in(leaving: Value<'_>) -> Option<Result<LeavingKey, SnapshotProblem>> {
+    let read = || Ok((member(leaving, "key")?, time(leaving, "until")?));
+    let (key, until) = match read() {
+        Ok(read) => read,
+        Err(problem) => return Some(Err(problem)),
+    };
+    let key = judged(KeySet::new(Jwk::parse(key, Provenance::Network)));
+    Some(Ok(LeavingKey { key: Arc::clone(key.keys().first()?), until }))
+}
+
+fn time(value: Value<'_>, name: &str) -> Result<Duration, SnapshotProblem> {
+    let time = humantime::parse_rfc3339(&text(value, name)?).ok();
+    let time = time.and_then(|moment| moment.duration_since(UNIX_EPOCH).ok());
+    time.map_or_else(|| wrong(format!("\"{name}\" is no time")), Ok)
 }
 
 fn member<'a>(value: Value<'a>, name: &str) -> Result<Value<'a>, SnapshotProblem> {
@@ -205,6 +232,7 @@ mod tests {
             confirmed: Duration::from_millis(1_767_225_600_250),
             keys,
             endpoint: Some(endpoint),
+            leaving: Vec::new(),
             binding: "00ff".to_owned(),
         };
         let (name, issuer) = ("idp".to_owned(), "https://idp.example".to_owned());
@@ -234,12 +262,15 @@ mod tests {
         let ed25519 = keys(&[ED25519]).keys()[0].material().clone();
         let ml_dsa = Material::MlDsa { algorithm: Algorithm::MlDsa44, public: point(7, 1_312) };
         let all = KeySet::new([
-            keystead_core::Jwk::new(Some("\u{0}\"\\\u{1f600}\u{202e}"), None, ed25519).unwrap(),
-            keystead_core::Jwk::new(Some(""), Some(Algorithm::Ps512), rsa.clone()).unwrap(),
-            keystead_core::Jwk::new(None, None, rsa).unwrap(),
-            keystead_core::Jwk::new(None, Some(Algorithm::MlDsa44), ml_dsa).unwrap(),
+            Jwk::new(Some("\u{0}\"\\\u{1f600}\u{202e}"), None, ed25519).unwrap(),
+            Jwk::new(Some(""), Some(Algorithm::Ps512), rsa.clone()).unwrap(),
+            Jwk::new(None, None, rsa).unwrap(),
+            Jwk::new(None, Some(Algorithm::MlDsa44), ml_dsa).unwrap(),
         ]);
-        let written = snapshot(all);
+        let mut written = snapshot(all.clone());
+        let until = Duration::from_millis(1_767_225_999_001);
+        let leaving = all.keys().iter().map(|key| LeavingKey { key: Arc::clone(key), until });
+        written.providers[0].sources[0].leaving = leaving.collect();
         assert_eq!(parse(render(&written).as_bytes()).unwrap(), written);
     }
 
@@ -289,6 +320,14 @@ mod tests {
         let mixed = format!("[{secret},{off_curve},{ED25519}]");
         let read = parse(sealed(&payload.replace(key, &mixed)).as_bytes()).unwrap();
         assert_eq!(read, snapshot(keys(&[ED25519])));
+        let until = "2026-01-02T00:00:00Z";
+        let leaving = [secret, off_curve, ED25519]
+            .map(|key| format!(r#"{{"key":{key},"until":"{until}"}}"#))
+            .join(",");
+        let with = |leaving: &str| payload.replace(key, &format!(r#"{key},"leaving":[{leaving}]"#));
+        let read = parse(sealed(&with(&leaving)).as_bytes()).unwrap();
+        assert_eq!(read.providers[0].sources[0].leaving.len(), 1);
+        assert_eq!(code(&sealed(&with(&leaving.replace(until, "soon")))), "content");
     }
 
     #[test]

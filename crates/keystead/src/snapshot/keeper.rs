@@ -187,8 +187,7 @@ fn take_in(
             let restored = exchange::restore(provider, &snapshot);
             report::restored(provider, &restored);
             keeper.seen().stored = Some(snapshot);
-            provider.publish();
-            crate::report::state(provider);
+            provider.take_in_restored();
         }
         Err(error) => {
             report::refused(provider, &error);
@@ -232,6 +231,7 @@ fn is_due(
         stored.is_none_or(|stored| {
             let SourceSnapshot { confirmed, .. } = stored;
             stored.keys != source.keys
+                || !stored.leaving.iter().map(|l| &l.key).eq(source.leaving.iter().map(|l| &l.key))
                 || stored.endpoint != source.endpoint
                 || *confirmed > now
                 || source.confirmed.saturating_sub(*confirmed) >= rewrite_after

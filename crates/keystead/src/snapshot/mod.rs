@@ -18,9 +18,10 @@ mod keeper;
 mod report;
 mod store;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use keystead_core::KeySet;
+use keystead_core::{Jwk, KeySet};
 
 pub use error::{SnapshotError, SnapshotProblem};
 pub use exchange::{ImportOutcome, Imported};
@@ -108,10 +109,22 @@ pub struct SourceSnapshot {
     pub confirmed: Duration,
     /// Its usable keys.
     pub keys: KeySet,
+    /// Keys that it had removed and that were accepted all the same (`removed_key_grace`).
+    pub leaving: Vec<LeavingKey>,
     /// What provider metadata said, of a source that is discovered.
     pub endpoint: Option<Endpoint>,
     /// Binds the keys to issuer, kind and exact address.
     binding: String,
+}
+
+/// A key that its source removed, and that is accepted for a while.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct LeavingKey {
+    /// The key.
+    pub key: Arc<Jwk>,
+    /// Until when it is accepted, since the Unix epoch.
+    pub until: Duration,
 }
 
 /// What provider metadata said of a key address.

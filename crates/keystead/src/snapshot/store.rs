@@ -194,6 +194,7 @@ mod tests {
             confirmed: s(confirmed),
             keys: KeySet::parse(text.as_bytes(), Provenance::Network, 1).unwrap(),
             endpoint: None,
+            leaving: Vec::new(),
             binding: binding.to_owned(),
         }
     }
