@@ -6,8 +6,10 @@
 
 mod clock;
 pub mod config;
+mod counters;
 mod crypto;
 pub mod http;
+mod metrics;
 mod provider;
 mod refresh;
 mod report;
@@ -17,10 +19,12 @@ mod verifier;
 
 pub use clock::{Clock, SystemClock};
 pub use config::{Config, ProviderConfig};
+pub use counters::{DecisionCounts, Distribution, DocumentKind, Face, UnknownKid, Verdict};
 pub use crypto::{AwsLc, fingerprint, thumbprint};
 pub use keystead_core as core;
+pub use metrics::{Metrics, ProviderMetrics, SourceMetrics};
 pub use source::{KeySource, SourceError};
 pub use status::{KeyStatus, ProviderStatus, SourceErrorStatus, SourceStatus, Status, timestamp};
 pub use verifier::{
-    ClaimsError, RefreshError, RefreshHandle, VerifiedToken, Verifier, VerifierBuilder,
+    ClaimsError, Readiness, RefreshError, RefreshHandle, VerifiedToken, Verifier, VerifierBuilder,
 };

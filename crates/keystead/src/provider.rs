@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::config::{ProviderConfig, Standing};
+use crate::counters::Counters;
 use crate::crypto::{AwsLc, judged};
 use crate::http::FetchRules;
 use crate::report;
@@ -34,6 +35,7 @@ pub(crate) struct Provider {
     disabled: Option<Disabled>,
     rules: Arc<FetchRules>,
     clock: Arc<dyn Clock>,
+    counters: Arc<Counters>,
     slots: Vec<Slot>,
     live: ArcSwap<Live>,
     /// One publish at a time.
@@ -105,6 +107,7 @@ impl Provider {
             rules: Arc::new(config.rules.clone()),
             disabled,
             clock,
+            counters: Arc::default(),
             slots,
             live: ArcSwap::default(),
             publishing: Mutex::new(()),
@@ -114,6 +117,12 @@ impl Provider {
         };
         provider.publish();
         provider
+    }
+
+    /// The same provider, going on counting where one of its name left off.
+    pub(crate) fn counting(mut self, counters: &Arc<Counters>) -> Self {
+        self.counters = Arc::clone(counters);
+        self
     }
 
     pub(crate) fn config(&self) -> &ProviderConfig {
@@ -126,6 +135,10 @@ impl Provider {
 
     pub(crate) fn slots(&self) -> &[Slot] {
         &self.slots
+    }
+
+    pub(crate) const fn counters(&self) -> &Arc<Counters> {
+        &self.counters
     }
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {

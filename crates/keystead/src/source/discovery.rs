@@ -14,6 +14,7 @@ use url::Url;
 use super::jwks_url;
 use super::{Fetched, Network};
 use crate::config::{DiscoveryAddress, EndpointOrigin};
+use crate::counters::DocumentKind;
 use crate::http::{FetchCode, FetchError, Stage, judge_json};
 
 /// How long a metadata document is taken as current.
@@ -81,7 +82,7 @@ impl Discovery {
         let known = self.memory().known.clone();
         let (known, notice) = match known {
             Some(known) if known.is_current(now) => (known, None),
-            outdated => match (self.read_document(network, now).await, outdated) {
+            outdated => match (self.read_counted(network, now).await, outdated) {
                 (Ok(known), _) => (known, None),
                 (Err(error), Some(outdated)) => (outdated, Some(error)),
                 (Err(error), None) => return Err(error),
@@ -97,6 +98,10 @@ impl Discovery {
         if let Some(known) = &mut self.memory().known {
             known.asked = None;
         }
+    }
+
+    async fn read_counted(&self, network: &Network, now: Duration) -> Result<Known, FetchError> {
+        network.counted(DocumentKind::Discovery, self.read_document(network, now)).await
     }
 
     /// Only 404 and 410 say that the document has another form; anything else is a provider that

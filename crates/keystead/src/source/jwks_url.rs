@@ -4,6 +4,7 @@ use keystead_core::{KeySet, KeySetProblem, Provenance};
 use url::Url;
 
 use super::{Fetched, Network};
+use crate::counters::DocumentKind;
 use crate::crypto::judged;
 use crate::http::{FetchCode, FetchError, Stage, judge_json};
 
@@ -12,6 +13,10 @@ const KEY_LIMIT: usize = 256;
 
 /// One attempt.
 pub(crate) async fn ask(url: &Url, network: &Network) -> Result<Fetched, FetchError> {
+    network.counted(DocumentKind::Jwks, fetch(url, network)).await
+}
+
+async fn fetch(url: &Url, network: &Network) -> Result<Fetched, FetchError> {
     let document = network.fetch(url, "application/jwk-set+json, application/json").await?;
     let set = read(url, judge_json(&document, url)?)?;
     Ok(Fetched { set, max_age: document.max_age, notice: None })
