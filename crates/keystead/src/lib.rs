@@ -20,7 +20,7 @@ mod verifier;
 pub use clock::{Clock, SystemClock};
 pub use config::{Config, ProviderConfig};
 pub use counters::{DecisionCounts, Distribution, DocumentKind, Face, UnknownKid, Verdict};
-pub use crypto::{AwsLc, fingerprint, thumbprint};
+pub use crypto::{AwsLc, fingerprint, same_secret, thumbprint};
 pub use keystead_core as core;
 pub use metrics::{Metrics, ProviderMetrics, SourceMetrics};
 pub use source::{KeySource, SourceError};

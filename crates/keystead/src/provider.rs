@@ -278,6 +278,10 @@ impl Provider {
             Ok(set) => {
                 slot.cell().last_error = None;
                 let judged = Arc::new(judged(KeySet::clone(&set)));
+                // The first set is what the host program starts with, as keys in a configuration are.
+                if last.given.is_some() {
+                    report::replaced(self, slot, &last.judged, &judged);
+                }
                 InProcess { given: Some(set), judged, failing: false }
             }
             Err(error) => {

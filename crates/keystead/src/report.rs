@@ -3,12 +3,15 @@
 
 use std::sync::Arc;
 
-use keystead_core::{DisabledWhy, Jwk, ProviderState};
+use keystead_core::{DisabledWhy, Jwk, KeySet, ProviderState};
 
 use crate::crypto::thumbprint;
 use crate::provider::{Ended, Provider, Slot};
 use crate::source::Failure;
 use crate::status::provider_reason;
+
+/// Lines about who is trusted, for those who keep them: the server writes them whatever its level.
+const AUDIT: &str = "keystead::audit";
 
 /// A line whose level is known only when it is written.
 macro_rules! line {
@@ -62,6 +65,7 @@ pub(crate) fn attempt(provider: &Provider, slot: &Slot, ended: &Ended) {
     }
     let name = provider.config().name.as_str();
     tracing::info!(
+        target: AUDIT,
         event = "keys.changed",
         provider = name,
         source = &*slot.origin,
@@ -75,6 +79,30 @@ pub(crate) fn attempt(provider: &Provider, slot: &Slot, ended: &Ended) {
         change.removed.len(),
         change.relabelled.len(),
         change.kept.len()
+    );
+}
+
+/// The host program handed out another set than before.
+pub(crate) fn replaced(provider: &Provider, slot: &Slot, before: &KeySet, now: &KeySet) {
+    let lacking = |from: &KeySet, keys: &KeySet| -> Vec<Arc<Jwk>> {
+        let is_in = |key: &&Arc<Jwk>| from.keys().iter().any(|k| k.material() == key.material());
+        keys.keys().iter().filter(|key| !is_in(key)).cloned().collect()
+    };
+    let (added, removed) = (lacking(before, now), lacking(now, before));
+    if added.is_empty() && removed.is_empty() {
+        return;
+    }
+    let name = provider.config().name.as_str();
+    tracing::info!(
+        target: AUDIT,
+        event = "keys.changed",
+        provider = name,
+        source = &*slot.origin,
+        added = list(&added),
+        removed = list(&removed),
+        "provider {name} has other keys: {} added, {} removed",
+        added.len(),
+        removed.len()
     );
 }
 

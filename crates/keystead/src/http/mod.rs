@@ -25,6 +25,7 @@ pub use client::HyperFetch;
 pub(crate) use error::shown;
 pub use error::{FetchCode, FetchError, Stage};
 pub(crate) use judge::judge_json;
+pub use url::is_private_name;
 pub(crate) use url::parse_operator_url;
 
 /// Fetches one document. Implementations are asked from the refresh thread only, never from a
