@@ -6,6 +6,8 @@
 
 use hyper::{Method, Request, StatusCode};
 
+use keystead::Face;
+
 use crate::bearer;
 use crate::decision::Asked;
 use crate::http::judge::judge;
@@ -21,7 +23,7 @@ pub(crate) fn answer<B>(shared: &Shared, caller: Caller, request: &Request<B>) -
         return respond::method_not_allowed("GET, HEAD, POST");
     }
     let asked = Asked {
-        face: "forward_auth",
+        face: Face::ForwardAuth,
         method,
         path: request.uri().path(),
         headers: request.headers(),
