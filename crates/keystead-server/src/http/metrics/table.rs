@@ -299,13 +299,13 @@ is there from the start.
 const TAIL: &str = "
 ## What to watch
 
-| question | expression |
-|---|---|
-| a provider cannot be judged | `keystead_provider_state{state=~\"cold|expired\"} == 1` |
-| a provider is away, and its tokens are still accepted | `rate(keystead_stale_verifications_total[5m]) > 0` |
-| keys grow old | `time() - keystead_provider_last_success_timestamp_seconds > 3600` |
-| callers are refused for want of keys | `rate(keystead_verifications_total{code=~\"keys[.].*\"}[5m]) > 0` |
-| log lines are lost | `rate(keystead_log_lines_dropped_total[5m]) > 0` |
+- A provider cannot be judged: `keystead_provider_state{state=~\"cold|expired\"} == 1`
+- A provider is away, and its tokens are still accepted: \
+`rate(keystead_stale_verifications_total[5m]) > 0`
+- Keys grow old: `time() - keystead_provider_last_success_timestamp_seconds > 3600`
+- Callers are refused for want of keys: \
+`rate(keystead_verifications_total{code=~\"keys[.].*\"}[5m]) > 0`
+- Log lines are lost: `rate(keystead_log_lines_dropped_total[5m]) > 0`
 ";
 
 /// The reference of every metric, as Markdown: what `docs/metrics.md` holds.
