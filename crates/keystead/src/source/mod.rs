@@ -17,7 +17,7 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::counters::{Counters, DocumentKind};
-use crate::http::{Document, Fetch, FetchCode, FetchError, FetchRequest, FetchRules, Stage};
+use crate::http::{Document, Fetch, FetchCode, FetchError, FetchRequest, FetchRules, NAMED, Stage};
 
 /// How much longer than it may take a fetch is waited for.
 const GRACE: Duration = Duration::from_secs(1);
@@ -114,7 +114,7 @@ impl Network {
     /// as far as that can be done from outside: it sees no URL that they refuse, and one that does
     /// not answer in time is given up, because the places for attempts are for all providers.
     async fn fetch(&self, url: &Url, accept: &'static str) -> Result<Document, FetchError> {
-        self.rules.admit_url(url)?;
+        self.rules.admit_url(url, NAMED)?;
         let request = FetchRequest::new(url.clone(), accept, Arc::clone(&self.rules));
         let limit = self.rules.timeout;
         // Later than the fetch itself gives up, which knows better what it waits for.
