@@ -160,7 +160,7 @@ fn a_hangup_reads_key_files_again() {
     fs::write(server.folder.path().join("keys.json"), KEY).unwrap();
     server.signal("HUP");
     let line = server.line(|line| line["event"] == "files.reread");
-    assert_eq!((&line["signal"], &line["files"]), (&"SIGHUP".into(), &1.into()));
+    assert_eq!((&line["signal"], &line["sources"]), (&"SIGHUP".into(), &1.into()));
     server.line(|line| line["event"] == "provider.state" && line["state"] == "ready");
     assert_eq!(server.get("/readyz", &[]).status, 200);
 }

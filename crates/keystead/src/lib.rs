@@ -16,16 +16,18 @@ mod refresh;
 mod report;
 mod source;
 mod status;
+mod token_file;
 mod verifier;
 
 pub use clock::{Clock, SystemClock};
 pub use config::{Config, ProviderConfig};
 pub use counters::{DecisionCounts, Distribution, DocumentKind, Face, UnknownKid, Verdict};
-pub use crypto::{AwsLc, fingerprint, same_secret, thumbprint};
+pub use crypto::{AwsLc, fingerprint, thumbprint};
 pub use keystead_core as core;
 pub use metrics::{Metrics, ProviderMetrics, SourceMetrics};
 pub use source::{KeySource, SourceError};
 pub use status::{KeyStatus, ProviderStatus, SourceErrorStatus, SourceStatus, Status, timestamp};
+pub use token_file::TokenFile;
 pub use verifier::{
     ClaimsError, Readiness, RefreshError, RefreshHandle, VerifiedToken, Verifier, VerifierBuilder,
 };

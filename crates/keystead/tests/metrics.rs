@@ -182,11 +182,17 @@ async fn key_files_are_read_again_when_somebody_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_else_is_asked_when_files_are_read_again() {
-    let mut world = World::new([provider("idp", ISSUER).jwks_url(KEYS)]);
+async fn only_sources_that_depend_on_a_file_are_asked_again() {
+    let other = "https://other.example/keys";
+    let trusting = provider("other", "https://other.example").jwks_url(other);
+    let mut world = World::new([
+        provider("idp", ISSUER).jwks_url(KEYS),
+        trusting.ca_file("/etc/keystead/other-ca.pem"),
+    ]);
     world.network.on(KEYS, [publishes(&[&key("K")])]);
+    world.network.on(other, [publishes(&[&key("K")])]);
     world.start().await;
-    assert_eq!(world.verifier.reread_files(), 0);
+    assert_eq!(world.verifier.reread_files(), 1);
     pass(minutes(1)).await;
-    assert_eq!(world.network.count(KEYS), 1);
+    assert_eq!((world.network.count(KEYS), world.network.count(other)), (1, 2));
 }

@@ -115,17 +115,17 @@ fn report_config(config: &Config) {
     }
 }
 
-/// Reads the key files again when SIGHUP comes: what a tool that renews them sends. Only files; the
-/// configuration stays.
+/// Reads key and CA files again when SIGHUP comes: what a tool that renews them sends. Only files;
+/// the configuration stays.
 async fn reread_on_hangup(mut hangups: Hangups, verifier: Verifier) {
     loop {
         hangups.next().await;
-        let files = verifier.reread_files();
+        let sources = verifier.reread_files();
         tracing::info!(
             event = "files.reread",
             signal = "SIGHUP",
-            files,
-            "SIGHUP received: key files are read again ({files})"
+            sources,
+            "SIGHUP received: key and CA files are read again, of {sources} sources"
         );
     }
 }

@@ -5,19 +5,16 @@
 //! has to call this server by an address, or by a name that nobody can register; and it can post
 //! without reading the answer, so that no page may post at all.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hyper::header::{HOST, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
 use hyper::http::uri::Authority;
 use hyper::{HeaderMap, StatusCode, Uri};
+use keystead::TokenFile;
 use keystead::config::{AdminListen, ServerConfig};
-use keystead::core::text::quoted;
+use keystead::core::text::{escaped, quoted};
 use keystead::http::is_private_name;
-use keystead::same_secret;
 
 use crate::bearer;
 use crate::http::respond::{self, Answer};
@@ -25,8 +22,6 @@ use crate::http::respond::{self, Answer};
 /// RFC 6750 section 3: no error where nothing was presented.
 const CHALLENGE: &str = r#"Bearer realm="keystead admin""#;
 const CHALLENGE_AFTER_TOKEN: &str = r#"Bearer realm="keystead admin", error="invalid_token""#;
-/// How many bytes the token may have.
-const LONGEST: u64 = 4096;
 /// How long its file may take to be read.
 const READING: Duration = Duration::from_secs(2);
 
@@ -34,7 +29,7 @@ const READING: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Guard {
     reach: Reach,
-    token_file: Option<PathBuf>,
+    token: Option<TokenFile>,
 }
 
 /// From where the admin listener can be reached.
@@ -57,7 +52,7 @@ impl Guard {
             }
             _ => Reach::Network,
         };
-        Self { reach, token_file: config.admin_token_file.clone() }
+        Self { reach, token: config.admin_token_file.clone().map(TokenFile::new) }
     }
 
     /// Whether a request is meant for this server.
@@ -100,22 +95,22 @@ impl Guard {
             let sentence = "a page in a browser may change nothing here";
             return Err(TurnedAway::new(StatusCode::FORBIDDEN, "request.origin", sentence));
         }
-        match (self.reach, &self.token_file) {
+        match (self.reach, &self.token) {
             (Reach::Unix, _) | (Reach::Loopback, None) => Ok(()),
             (Reach::Network, None) => {
                 let sentence = "nothing can be changed from the network before admin_token_file \
                                 is set";
                 Err(TurnedAway::new(StatusCode::FORBIDDEN, "request.forbidden", sentence))
             }
-            (_, Some(file)) => authenticate(file, headers).await,
+            (_, Some(token)) => authenticate(token, headers).await,
         }
     }
 
     /// Says in the log what will be in the way of every change, as far as it can be known.
     pub(crate) fn check(&self) {
-        if let Some(file) = self.token_file.as_deref().filter(|_| self.reach != Reach::Unix) {
-            // Requests read it again, and say so again.
-            let _read_when_needed = secret(file).map_err(|error| report(file, &error));
+        let Some(token) = self.token.as_ref().filter(|_| self.reach != Reach::Unix) else { return };
+        if let Err(problem) = token.is("") {
+            report(token, &problem);
         }
     }
 }
@@ -157,59 +152,38 @@ fn is_own(authority: &str) -> bool {
     plain && !host.is_empty() && (bare.parse::<IpAddr>().is_ok() || is_private_name(host))
 }
 
-/// Compares the token that was presented with the one in the file. It is read each time: changes are
-/// rare, and so a token that was replaced is never good for a moment longer.
-async fn authenticate(file: &Path, headers: &HeaderMap) -> Result<(), TurnedAway> {
+/// Compares the token that was presented with the one in the file.
+async fn authenticate(token: &TokenFile, headers: &HeaderMap) -> Result<(), TurnedAway> {
     let nothing = |_| TurnedAway::without_token("a bearer token is needed", CHALLENGE);
-    let presented = bearer::token(headers).map_err(nothing)?;
-    let path = file.to_owned();
-    let read = tokio::task::spawn_blocking(move || secret(&path));
-    let read = tokio::time::timeout(READING, read).await;
-    let secret = match read {
-        Ok(Ok(secret)) => secret,
-        Ok(Err(_)) => Err(io::Error::other("reading it failed")),
-        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    let presented = bearer::token(headers).map_err(nothing)?.to_owned();
+    let file = token.clone();
+    let compared = tokio::task::spawn_blocking(move || file.is(&presented));
+    let compared = match tokio::time::timeout(READING, compared).await {
+        Ok(Ok(compared)) => compared,
+        Ok(Err(_)) => Err("it was not read to the end".to_owned()),
+        Err(_) => Err(format!("it could not be read within {} s", READING.as_secs())),
     };
-    let secret = secret.map_err(|error| {
-        report(file, &error);
-        let sentence = "the file of the admin token cannot be used, the log says why";
-        TurnedAway::new(StatusCode::SERVICE_UNAVAILABLE, "request.token_file", sentence)
-    })?;
-    if same_secret(presented.as_bytes(), &secret) {
-        Ok(())
-    } else {
-        let sentence = "the token is not that of the admin listener";
-        Err(TurnedAway::without_token(sentence, CHALLENGE_AFTER_TOKEN))
+    match compared {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            let sentence = "the token is not that of the admin listener";
+            Err(TurnedAway::without_token(sentence, CHALLENGE_AFTER_TOKEN))
+        }
+        Err(problem) => {
+            report(token, &problem);
+            let (status, code) = (StatusCode::SERVICE_UNAVAILABLE, "request.token_file");
+            let sentence = "the file of the admin token cannot be used, the log says why";
+            Err(TurnedAway::new(status, code, sentence))
+        }
     }
 }
 
-/// The token in a file, without the line break at its end.
-fn secret(file: &Path) -> io::Result<Vec<u8>> {
-    // Opening a pipe would wait for whoever writes it.
-    if !std::fs::metadata(file)?.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-    let mut text = Vec::new();
-    File::open(file)?.take(LONGEST + 1).read_to_end(&mut text)?;
-    if text.last() == Some(&b'\n') {
-        text.pop();
-    }
-    if text.last() == Some(&b'\r') {
-        text.pop();
-    }
-    match u64::try_from(text.len()) {
-        Ok(1..=LONGEST) => Ok(text),
-        Ok(0) => Err(io::Error::other("it is empty")),
-        _ => Err(io::Error::other(format!("it has more than {LONGEST} bytes"))),
-    }
-}
-
-fn report(file: &Path, error: &io::Error) {
-    let path = keystead::core::text::escaped(&file.to_string_lossy());
+fn report(token: &TokenFile, problem: &str) {
+    let path = escaped(&token.path().to_string_lossy());
     tracing::warn!(
         event = "admin.token_file",
         path,
-        "the file of the admin token cannot be used, so that nothing can be changed: {error}"
+        "the file of the admin token cannot be used, so that nothing can be changed: {problem}"
     );
 }
 
@@ -217,9 +191,10 @@ fn report(file: &Path, error: &io::Error) {
 mod tests {
     use super::*;
     use std::fs;
+    use std::path::Path;
 
-    fn guard(reach: Reach, token_file: Option<PathBuf>) -> Guard {
-        Guard { reach, token_file }
+    fn guard(reach: Reach, token: Option<&Path>) -> Guard {
+        Guard { reach, token: token.map(TokenFile::new) }
     }
 
     fn headers<const N: usize>(pairs: [(&'static str, &'static str); N]) -> HeaderMap {
@@ -296,7 +271,7 @@ mod tests {
         let file = folder.path().join("token");
         fs::write(&file, "s3cret\n").unwrap();
         let status = async |reach, token: bool, pairs: HeaderMap| {
-            let admitted = guard(reach, token.then(|| file.clone())).admit_change(&pairs).await;
+            let admitted = guard(reach, token.then_some(&*file)).admit_change(&pairs).await;
             admitted.err().map(|refused| refused.status.as_u16())
         };
         let right = || headers([("authorization", "Bearer s3cret")]);

@@ -49,6 +49,7 @@ documents! {
     http: "docs/http.md",
     library: "docs/library.md",
     logs: "docs/logs.md",
+    metrics: "docs/metrics.md",
     non_goals: "docs/non-goals.md",
     provider_states: "docs/provider-states.md",
     rejections: "docs/rejections.md",

@@ -114,8 +114,7 @@ pub fn fingerprint(token: &str) -> String {
 
 /// Whether what was presented is this secret, in a time that depends on neither but for their
 /// lengths.
-#[must_use]
-pub fn same_secret(presented: &[u8], secret: &[u8]) -> bool {
+pub(crate) fn same_secret(presented: &[u8], secret: &[u8]) -> bool {
     constant_time::verify_slices_are_equal(presented, secret).is_ok()
 }
 

@@ -86,14 +86,21 @@ impl Verifier {
         Readiness { ready, missing }
     }
 
-    /// Reads every key file again now, in the background; how many there are. Nothing is read while
-    /// nobody drives the refresh.
-    #[must_use = "it says how many files are read"]
+    /// Reads the files of every provider again now, in the background: its key files, and with
+    /// `ca_file` the network sources are asked, which read it for each attempt. How many sources
+    /// that are. Nothing is read while nobody drives the refresh.
     pub fn reread_files(&self) -> usize {
         let table = self.0.table.load();
-        let slots = table.providers.iter().flat_map(|provider| provider.slots());
-        let files = slots.filter(|slot| slot.is_file());
-        files.inspect(|slot| slot.request()).count()
+        let mut asked = 0;
+        for provider in &table.providers {
+            let trusts_file = provider.rules().ca_file.is_some();
+            let slots = provider.slots().iter().filter(|slot| slot.is_asked());
+            for slot in slots.filter(|slot| slot.is_file() || trusts_file) {
+                slot.request();
+                asked += 1;
+            }
+        }
+        asked
     }
 }
 
