@@ -38,10 +38,6 @@ pub(crate) struct Counters {
 
 impl Counters {
     /// Counts a token whose `kid` no key has.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "its caller is the forced fetch, which is merged after this")
-    )]
     pub(crate) fn unknown_kid(&self, outcome: UnknownKid) {
         count_at(&self.unknown_kids, UnknownKid::ALL.iter().position(|known| *known == outcome));
     }
@@ -217,7 +213,8 @@ mod tests {
         counters.unknown_kid(UnknownKid::Suppressed);
         counters.unknown_kid(UnknownKid::Suppressed);
         counters.unknown_kid(UnknownKid::Refetched);
-        let expected = [(UnknownKid::Refetched, 1), (UnknownKid::Suppressed, 2)];
+        let expected =
+            [(UnknownKid::Joined, 0), (UnknownKid::Refetched, 1), (UnknownKid::Suppressed, 2)];
         assert_eq!(counters.unknown_kids(), expected.into());
     }
 

@@ -12,7 +12,10 @@ use common::{
 };
 use keystead::config::{Config, ReadyWhen};
 use keystead::core::{Code, Reason, Rejection};
-use keystead::{DocumentKind, Face, Metrics, ProviderConfig, ProviderMetrics, Verdict, Verifier};
+use keystead::{
+    DocumentKind, Face, Metrics, ProviderConfig, ProviderMetrics, UnknownKid, Verdict, Verifier,
+};
+use keystead_testkit::Answer;
 
 const ISSUER: &str = "https://idp.example";
 const KEYS: &str = "https://idp.example/keys";
@@ -83,6 +86,40 @@ async fn decisions_are_counted_by_provider_face_and_code() {
     assert_eq!(metrics.unmatched.refused, unmatched.into());
     assert_eq!(metrics.judging[&(Face::Verify, Verdict::Allow)].count(), 2);
     assert_eq!(metrics.judging[&(Face::ForwardAuth, Verdict::Refuse)].count(), 2);
+}
+
+/// T12, T13: how often made-up kids make it fetch, and how often they do not.
+#[tokio::test(start_paused = true)]
+async fn unknown_kids_are_counted_by_what_became_of_them() {
+    let signing = key("K");
+    let mut world = World::new([provider("idp", ISSUER).jwks_url(KEYS)]);
+    let slow = publishes(&[&signing]).after(secs(2));
+    world.network.on(KEYS, [publishes(&[&signing]), slow]);
+    world.start().await;
+    let made_up = world.token(ISSUER, &key("made up"));
+    for _ in 0..3 {
+        // The first begins a fetch and waits for 1 s in vain, as the second does, who joins it; by
+        // the third it has ended, and the budget is spent.
+        assert!(world.verifier.verify_wait(&made_up).await.is_err());
+    }
+    assert!(world.verifier.verify_wait(&world.token(ISSUER, &signing)).await.is_ok());
+    let expected =
+        [(UnknownKid::Joined, 1), (UnknownKid::Refetched, 1), (UnknownKid::Suppressed, 1)];
+    assert_eq!(numbers(&world.verifier, "idp").unknown_kids, expected.into());
+    assert_eq!(world.network.count(KEYS), 2);
+}
+
+/// A set that has not changed is counted apart.
+#[tokio::test(start_paused = true)]
+async fn an_answer_without_a_document_is_a_result_of_its_own() {
+    let mut tagged = keystead::http::Document::json(common::jwks(&[&key("K")]));
+    tagged.etag = Some("\"1\"".to_owned());
+    let mut world = World::new([provider("idp", ISSUER).jwks_url(KEYS)]);
+    world.network.on(KEYS, [Answer::document(tagged), Answer::not_modified()]);
+    world.start().await;
+    pass(minutes(6)).await;
+    let expected = [((DocumentKind::Jwks, "ok"), 1), ((DocumentKind::Jwks, "not_modified"), 1)];
+    assert_eq!(numbers(&world.verifier, "idp").fetches, expected.into());
 }
 
 /// A provider that is configured anew goes on counting: a counter that falls looks like a restart.

@@ -52,20 +52,24 @@ impl Verdict {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum UnknownKid {
+    /// It waited for an attempt that was under way already.
+    Joined,
     /// It had the keys fetched out of turn.
     Refetched,
-    /// It did not: the budget was spent, or the kid was asked for in vain not long ago.
+    /// Neither: the budget was spent, the kid was asked for in vain not long ago, or there was
+    /// nobody to ask.
     Suppressed,
 }
 
 impl UnknownKid {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Refetched, Self::Suppressed];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Joined, Self::Refetched, Self::Suppressed];
 
     /// The outcome in one word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Joined => "joined",
             Self::Refetched => "refetched",
             Self::Suppressed => "suppressed",
         }

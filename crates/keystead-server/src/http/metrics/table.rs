@@ -120,8 +120,9 @@ pub(super) const FAMILIES: &[Family] = &[
         name: "keystead_unknown_kid",
         kind: Kind::Counter,
         labels: &["provider", "outcome"],
-        help: "Tokens with a kid that no key has: outcome is refetched when they had the keys \
-               fetched, suppressed when they had not.",
+        help: "Tokens that no key which is held could have signed: outcome is refetched when they had \
+               the keys fetched, joined when they waited for a fetch that was under way, suppressed \
+               when neither.",
         samples: |numbers| {
             each(numbers, |p| {
                 let of = p.unknown_kids.iter();
