@@ -1,12 +1,12 @@
 //! Prints `docs/resilience.md`.
 
-#[path = "../tests/faults/peers.rs"]
+#[path = "doc_resilience/peers.rs"]
 mod peers;
 #[path = "../tests/faults/table.rs"]
 mod table;
 
 use keystead_testkit::idp::Fault;
-use peers::{COLUMNS, PEERS, VERSIONS};
+use peers::{COLUMNS, Column, PEERS, Situation};
 use table::{Moment, Outcome, TABLE, Verdict};
 
 #[allow(clippy::disallowed_macros, reason = "a generator prints its page")]
@@ -15,9 +15,9 @@ fn main() {
 }
 
 fn page() -> String {
-    let moments = Moment::ALL.map(Moment::heading).join(" | ");
+    let moments = Moment::ALL.map(moment_in_words).join(" | ");
     let rows = TABLE.iter().map(|(fault, outcomes)| {
-        let cells = outcomes.map(|outcome| outcome_in_words(outcome)).join(" | ");
+        let cells = outcomes.map(outcome_in_words).join(" | ");
         format!("| `{fault}` | {cells} |\n")
     });
     let ours: String = rows.collect();
@@ -36,28 +36,35 @@ fn verdict_in_words(verdict: Verdict) -> String {
     }
 }
 
-fn beside_others() -> String {
-    let headings: String =
-        COLUMNS.iter().map(|column| format!(" {} |", column.heading)).collect();
-    let rule = "---|".repeat(COLUMNS.len());
-    let ours: String = COLUMNS.iter().map(|column| format!(" {} |", ours(column))).collect();
-    let theirs: String = PEERS
-        .iter()
-        .map(|(name, cells)| format!("| {name} | {} |\n", cells.join(" | ")))
-        .collect();
-    format!("{PEERS_INTRODUCTION}| |{headings}\n|---|{rule}\n| **Keystead** |{ours}\n{theirs}\n{VERSIONS}")
+const fn moment_in_words(moment: Moment) -> &'static str {
+    match moment {
+        Moment::Start => "at start",
+        Moment::WarmUp => "after warm-up",
+        Moment::Rotation => "at a rotation",
+    }
 }
 
-/// What the table says of these faults at this moment.
-fn ours(column: &peers::Column) -> String {
-    let mut verdicts: Vec<String> = Vec::new();
-    for fault in column.faults {
-        let verdict = verdict_of(*fault, column.moment).unwrap_or_default();
-        if !verdicts.contains(&verdict) {
-            verdicts.push(verdict);
+fn beside_others() -> String {
+    let headings = COLUMNS.iter().map(|column| column.heading).collect::<Vec<_>>().join(" | ");
+    let rule = "|---".repeat(COLUMNS.len());
+    let ours = COLUMNS.iter().map(ours).collect::<Vec<_>>().join(" | ");
+    let row = |(name, cells): &(&str, [&str; 5])| format!("| {name} | {} |\n", cells.join(" | "));
+    let theirs: String = PEERS.iter().map(row).collect();
+    format!("{BESIDE_OTHERS}| | {headings} |\n|---{rule}|\n| **Keystead** | {ours} |\n{theirs}")
+}
+
+/// What the table says of a situation.
+fn ours(column: &Column) -> String {
+    match column.situation {
+        Situation::During(faults, moment) => {
+            let mut verdicts: Vec<_> =
+                faults.iter().filter_map(|fault| verdict_of(*fault, moment)).collect();
+            verdicts.dedup();
+            let verdicts = verdicts.join(", ");
+            if moment == Moment::Start { format!("starts, {verdicts}") } else { verdicts }
         }
+        Situation::Over => "accepted with the next fetch".to_owned(),
     }
-    verdicts.join(", ")
 }
 
 fn verdict_of(fault: Fault, moment: Moment) -> Option<String> {
@@ -87,11 +94,12 @@ TLS. `many_keys` is played with 1,000 keys.
 
 ";
 
-const PEERS_INTRODUCTION: &str = "\
+const BESIDE_OTHERS: &str = "\
 ## Beside others
 
-What other libraries and services did in the same situations, as far as it was measured. Ours is from the table
-above; theirs is from our measurements of November 2026, with their default settings unless the row says more.
-\"Made-up token\" is one that anybody can write, with a kid that nobody has.
+What others did in the same situations: measured 2026-11 on loopback with the versions named here and their
+default settings, unless the row says more. The row of Keystead is from the table above. A made-up token is one
+that anybody can write, with a `kid` that nobody has. Restarted while the provider was down, none of the others
+had any key.
 
 ";

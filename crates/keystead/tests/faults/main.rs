@@ -64,7 +64,7 @@ fn a_document_that_fails_alone_keeps_no_rotation_out() {
 fn a_set_that_stays_replaced_takes_the_old_keys_with_the_second_answer() {
     let mut cell = Cell::new(Fault::ReplacedSet);
     cell.start();
-    let old = cell.token(&cell.faulty);
+    let old = token(&cell.faulty);
     cell.faulty.fault(Fault::ReplacedSet).unwrap();
     cell.refresh("faulty").unwrap();
     assert_eq!(cell.verdict(&old), Verdict::Accepted);
@@ -112,7 +112,7 @@ impl Cell {
             self.start();
         } else {
             self.start();
-            old = Some(self.token(&self.faulty));
+            old = Some(token(&self.faulty));
             if moment == Moment::Rotation {
                 self.faulty.rotate(REALM).unwrap();
             }
@@ -120,7 +120,7 @@ impl Cell {
             // Whether it is a failure is seen in the status.
             let _asked = self.refresh("faulty");
         }
-        let newest = self.token(&self.faulty);
+        let newest = token(&self.faulty);
         let status = self.status("faulty");
         let found = Outcome {
             token: self.verdict(&newest),
@@ -132,7 +132,7 @@ impl Cell {
         }
         self.refresh("healthy").unwrap();
         assert_eq!(self.status("healthy").state, "ready");
-        assert_eq!(self.verdict(&self.token(&self.healthy)), Verdict::Accepted, "another provider");
+        assert_eq!(self.verdict(&token(&self.healthy)), Verdict::Accepted, "another provider");
 
         self.faulty.heal().unwrap();
         self.recovered();
@@ -161,17 +161,17 @@ impl Cell {
         self.verifier.status().providers.remove(provider).unwrap()
     }
 
-    /// A token that is signed with the provider's newest key.
-    fn token(&self, idp: &Idp) -> String {
-        idp.mint(REALM, Token::new().audience(AUDIENCE)).unwrap()
-    }
-
     fn verdict(&self, token: &str) -> Verdict {
         match self.verifier.verify(token) {
             Ok(_) => Verdict::Accepted,
             Err(rejection) => Verdict::Refused(rejection.http_status(), rejection.code().as_str()),
         }
     }
+}
+
+/// A token that is signed with the provider's newest key.
+fn token(idp: &Idp) -> String {
+    idp.mint(REALM, Token::new().audience(AUDIENCE)).unwrap()
 }
 
 fn provider(name: &str, idp: &Idp, ca: Option<&Path>) -> ProviderConfig {
