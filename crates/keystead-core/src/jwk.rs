@@ -134,6 +134,8 @@ pub enum KeyProblem {
         /// How many bytes it has.
         found: usize,
     },
+    /// The operator trusts it no more, by its thumbprint.
+    Distrusted,
     /// The back-end cannot use the key under this algorithm.
     Backend(&'static str),
     /// A problem of the text around the key, such as a PEM section that holds no key.
@@ -205,6 +207,7 @@ impl fmt::Display for KeyProblem {
             Self::ShortSecret { expected, found } => {
                 write!(f, "its secret has {found} bytes, the algorithm needs {expected}")
             }
+            Self::Distrusted => f.write_str("distrusted_keys lists it"),
             Self::Backend(why) => f.write_str(why),
             Self::Text(why) => f.write_str(why),
         }

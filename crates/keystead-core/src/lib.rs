@@ -46,7 +46,7 @@ pub use header::Header;
 pub use issuer::{Difference, Issuers, NearMiss};
 pub use jwk::{Jwk, KeyProblem, Material, Provenance};
 pub use key_set::{KeySet, KeySetProblem, SkippedKey};
-pub use lifecycle::{Action, Backoff, Change, Lifecycle, Schedule};
+pub use lifecycle::{Action, Backoff, Change, KidDigest, Lifecycle, Schedule, UnknownKids, Wish};
 pub use policy::{Audiences, ClaimRule, Policy, Requirements};
 pub use published::{PreparedKey, PublishedKeys, PublishedSource};
 pub use rejection::{Blame, Code, GrpcCode, JsonFault, Reason, Rejection};

@@ -25,6 +25,9 @@ enum Event {
     PassUntilDue,
     Poll,
     Request,
+    Force,
+    Abandon,
+    Unchanged,
     Fetched {
         keys: Vec<(u8, Label)>,
         max_age: Option<Duration>,
@@ -87,6 +90,9 @@ fn event() -> impl Strategy<Value = Event> {
         3 => Just(Event::PassUntilDue),
         4 => Just(Event::Poll),
         1 => Just(Event::Request),
+        1 => Just(Event::Force),
+        1 => Just(Event::Abandon),
+        1 => Just(Event::Unchanged),
         4 => (keys, prop::option::of(duration()))
             .prop_map(|(keys, max_age)| Event::Fetched { keys, max_age }),
         2 => prop::option::of(duration()).prop_map(|retry_after| Event::Failed { retry_after }),
@@ -107,11 +113,15 @@ struct Watched {
     kind: SourceKind,
     schedule: Schedule,
     now: Duration,
-    in_flight: bool,
-    requested: bool,
+    /// The attempt in flight, and whether it was forced.
+    in_flight: Option<bool>,
+    /// An attempt is wanted out of turn, and whether it has to be a forced one.
+    wanted: Option<bool>,
     handed_out: u64,
     /// The materials of the last two successful sets, the latest last.
     successes: [BTreeSet<u8>; 2],
+    /// The latest successful set.
+    latest: Vec<(u8, Label)>,
     last_success: Option<Duration>,
     failed_last: bool,
 }
@@ -123,10 +133,11 @@ impl Watched {
             kind,
             schedule,
             now: Duration::ZERO,
-            in_flight: false,
-            requested: false,
+            in_flight: None,
+            wanted: None,
             handed_out: 0,
             successes: [BTreeSet::new(), BTreeSet::new()],
+            latest: Vec::new(),
             last_success: None,
             failed_last: false,
         }
@@ -153,7 +164,25 @@ impl Watched {
             Event::Poll => self.poll(),
             Event::Request => {
                 self.machine.request();
-                self.requested |= !self.in_flight && self.kind != SourceKind::Memory;
+                if self.in_flight.is_none() {
+                    self.wanted = self.wanted.max(Some(false));
+                }
+            }
+            Event::Force => self.force(),
+            Event::Abandon => {
+                self.machine.abandon();
+                if let Some(forced) = self.in_flight.take() {
+                    self.wanted = self.wanted.max(Some(forced));
+                }
+            }
+            Event::Unchanged if self.latest.is_empty() => {
+                self.fails(|machine, now| {
+                    assert_eq!(machine.on_unchanged(now, None), Change::default());
+                });
+            }
+            Event::Unchanged => {
+                let keys = self.latest.clone();
+                self.fetches(&keys, |machine, now, _| machine.on_unchanged(now, None));
             }
             Event::Fetched { keys, .. } if keys.is_empty() => {
                 self.fails(|machine, now| {
@@ -161,7 +190,9 @@ impl Watched {
                     assert_eq!(change, Change::default());
                 });
             }
-            Event::Fetched { keys, max_age } => self.fetches(keys, *max_age),
+            Event::Fetched { keys, max_age } => {
+                self.fetches(keys, |machine, now, set| machine.on_fetched(now, set, *max_age));
+            }
             Event::Failed { retry_after } => {
                 self.fails(|machine, now| machine.on_failed(now, *retry_after));
             }
@@ -172,15 +203,14 @@ impl Watched {
     fn poll(&mut self) {
         let due = self.machine.facts().next_attempt;
         let expected = match due {
-            _ if self.in_flight => Action::Wait(None),
+            _ if self.in_flight.is_some() => Action::Wait(None),
             None => Action::Wait(None),
-            Some(due) if self.now < due && !self.requested => Action::Wait(Some(due)),
+            Some(due) if self.now < due && self.wanted.is_none() => Action::Wait(Some(due)),
             Some(_) => Action::Fetch,
         };
         assert_eq!(self.machine.poll(self.now), expected);
         if expected == Action::Fetch {
-            self.in_flight = true;
-            self.requested = false;
+            self.in_flight = Some(self.wanted.take() == Some(true));
             self.handed_out += 1;
             assert_eq!(self.machine.poll(self.now), Action::Wait(None), "twice at once");
             assert_eq!(self.machine.poll(Duration::MAX), Action::Wait(None), "twice at once");
@@ -188,11 +218,28 @@ impl Watched {
         assert_eq!(self.machine.attempts(), self.handed_out);
     }
 
-    fn fetches(&mut self, keys: &[(u8, Label)], max_age: Option<Duration>) {
+    /// It is answered by an attempt that begins from now on, unless it joins a forced one.
+    fn force(&mut self) {
+        let number = self.machine.force();
+        if self.in_flight == Some(true) {
+            assert_eq!(number, self.handed_out);
+        } else {
+            assert_eq!(number, self.handed_out + 1);
+            self.wanted = Some(true);
+        }
+        assert_eq!(self.machine.is_superseded(), self.in_flight == Some(false));
+    }
+
+    fn fetches(
+        &mut self,
+        keys: &[(u8, Label)],
+        report: impl FnOnce(&mut Lifecycle, Duration, KeySet) -> Change,
+    ) {
         let before = self.live();
         let warm = self.is_warm();
-        let change = self.machine.on_fetched(self.now, set(keys), max_age);
-        self.in_flight = false;
+        let change = report(&mut self.machine, self.now, set(keys));
+        self.in_flight = None;
+        self.latest = keys.to_vec();
         self.failed_last = false;
         self.last_success = Some(self.now);
         let now: BTreeSet<u8> = keys.iter().map(|(material, _)| *material).collect();
@@ -235,7 +282,7 @@ impl Watched {
         let keys = self.machine.keys().clone();
         let warm = self.is_warm();
         report(&mut self.machine, self.now);
-        self.in_flight = false;
+        self.in_flight = None;
         self.failed_last = true;
         assert_eq!(self.machine.keys(), &keys, "a failure took a key");
         let Some(next) = self.machine.facts().next_attempt else { return };

@@ -3,6 +3,9 @@
 //! Verification reads [`Provider::keys`](keystead_core::Provider::keys), an immutable set behind one pointer. The sources' life
 //! cycles are written by the refresh tasks and read by the status; no verification waits for them.
 
+mod asking;
+mod distrust;
+mod ending;
 mod slot;
 
 use std::ops::Deref;
@@ -13,7 +16,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use keystead_core::{
-    Disabled, KeySet, Policy, ProviderState, PublishedKeys, PublishedSource, SourceFacts,
+    Disabled, Jwk, KeySet, Policy, ProviderState, PublishedKeys, PublishedSource, SourceFacts,
     SourceKind,
 };
 use tokio::sync::Notify;
@@ -24,6 +27,8 @@ use crate::crypto::{AwsLc, judged};
 use crate::http::FetchRules;
 use crate::report;
 use crate::source::{Failure, KeySource, SourceError};
+use asking::Desk;
+pub(crate) use asking::{Asked, Attendance};
 pub(crate) use slot::{Ended, Slot, SlotKind, Turn};
 
 /// A provider and everything that is known of it.
@@ -36,6 +41,8 @@ pub(crate) struct Provider {
     clock: Arc<dyn Clock>,
     slots: Vec<Slot>,
     live: ArcSwap<Live>,
+    /// Who waits for a key that is not held.
+    desk: Desk,
     /// One publish at a time.
     publishing: Mutex<()>,
     /// The state that was last reported.
@@ -50,6 +57,8 @@ struct Live {
     keys: PublishedKeys,
     /// What the in-process sources gave, in their order.
     in_process: Vec<InProcess>,
+    /// The keys that the operator trusts no more, each with the place of its source.
+    distrusted: Vec<(usize, Arc<Jwk>)>,
 }
 
 /// The last answer of an in-process source.
@@ -84,6 +93,14 @@ impl Deref for LiveGuard {
     }
 }
 
+impl LiveGuard {
+    /// The keys that the operator trusts no more, each with the place of its source. They are among
+    /// the unusable ones too.
+    pub(crate) fn distrusted(&self) -> &[(usize, Arc<Jwk>)] {
+        &self.0.distrusted
+    }
+}
+
 impl Provider {
     pub(crate) fn new(config: ProviderConfig, clock: Arc<dyn Clock>) -> Self {
         let disabled = match &config.standing {
@@ -104,6 +121,7 @@ impl Provider {
             name: config.name.as_str().into(),
             rules: Arc::new(config.rules.clone()),
             disabled,
+            desk: Desk::new(&config, seed(&config.name, 0, &*clock)),
             clock,
             slots,
             live: ArcSwap::default(),
@@ -154,6 +172,11 @@ impl Provider {
     /// The keys as they were last published, without asking in-process sources.
     pub(crate) fn held(&self) -> LiveGuard {
         LiveGuard(self.live.load())
+    }
+
+    /// Whether keys of one of its sources went and came back.
+    pub(crate) fn is_flapping(&self, now: Duration) -> bool {
+        self.slots.iter().any(|slot| slot.cell().lifecycle.is_flapping(now))
     }
 
     /// The state now, which counts as reported.
@@ -218,18 +241,30 @@ impl Provider {
                 let answer = self.take_in(slot, last, ask(&**source));
                 let keys = Arc::clone(&answer.judged);
                 in_process.push(answer);
-                let facts = SourceFacts::memory(KeySet::keys(&keys).len());
-                sets.push((PublishedSource::new(Arc::clone(&slot.origin), facts), keys));
+                sets.push((slot, SourceFacts::memory(KeySet::keys(&keys).len()), keys));
             } else {
                 let cell = slot.cell();
                 let facts = cell.lifecycle.facts();
-                let keys = Arc::new(cell.lifecycle.keys().clone());
-                sets.push((PublishedSource::new(Arc::clone(&slot.origin), facts), keys));
+                sets.push((slot, facts, Arc::new(cell.lifecycle.keys().clone())));
             }
         }
-        let sources = sets.iter().map(|(source, keys)| (source.clone(), &**keys));
+        let mut distrusted = Vec::new();
+        for (at, (_, facts, keys)) in sets.iter_mut().enumerate() {
+            let listed = distrust::withhold(&self.config.distrusted_keys, keys);
+            // What is not used counts for nothing.
+            facts.usable_keys = facts.usable_keys.saturating_sub(listed.len());
+            distrusted.extend(listed.into_iter().map(|key| (at, key)));
+        }
+        let sources = sets.iter().map(|(slot, facts, keys)| {
+            (PublishedSource::new(Arc::clone(&slot.origin), *facts), &**keys)
+        });
         let keys = PublishedKeys::prepare(sources, &AwsLc, Some(&previous.keys));
-        self.live.store(Arc::new(Live { keys, in_process }));
+        let same = keys.keys().iter().map(|key| key.jwk());
+        let same = same.eq(previous.keys.keys().iter().map(|key| key.jwk()));
+        self.live.store(Arc::new(Live { keys, in_process, distrusted }));
+        if !same {
+            self.desk.keys_changed();
+        }
         self.published.notify_waiters();
     }
 

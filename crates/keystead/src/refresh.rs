@@ -11,16 +11,15 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use keystead_core::Lifecycle;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::crypto::judged;
 use crate::http::Fetch;
-use crate::provider::{Provider, Slot, SlotKind, Turn};
+use crate::provider::{Attendance, Provider, Slot, SlotKind, Turn};
 use crate::report;
-use crate::source::{Failure, Fetched, Network, file, jwks_url};
+use crate::source::{Failure, Fetched, Keys, Network, Tag, file, jwks_url};
 
 /// How many attempts may be under way at once.
 const ATTEMPTS: usize = 64;
@@ -62,7 +61,25 @@ pub(crate) fn spawn(provider: &Arc<Provider>, shared: &Arc<Shared>) -> JoinSet<(
         }
     }
     tasks.spawn(watch(Arc::clone(provider)));
+    // It counts from now on, so that whoever asks before its first turn waits for that.
+    tasks.spawn(attend(Attendance::of(provider)));
     tasks
+}
+
+/// Sees to what has its time: callers who wait for a key, and removed keys that have to go.
+async fn attend(attendance: Attendance) {
+    let provider = attendance.provider();
+    loop {
+        let (waiter, key) = (provider.settle(), provider.expire_removed());
+        let next = waiter.into_iter().chain(key).min();
+        match next {
+            Some(at) => tokio::select! {
+                () = attendance.rung() => {}
+                () = sleep_until(&**provider.clock(), at) => {}
+            },
+            None => attendance.rung().await,
+        }
+    }
 }
 
 /// Reports the state whenever it changes, by an event or by itself.
@@ -90,11 +107,16 @@ async fn follow(provider: Arc<Provider>, at: usize, shared: Arc<Shared>) {
     };
     loop {
         match slot.poll(&**provider.clock()) {
-            Turn::Attempt { before } => {
-                let flight = Flight::new(&provider, slot, *before);
-                let _place = if slot.is_file() { [None, None] } else { shared.place(slot).await };
-                let result = caught(ask(slot, &network)).await;
-                flight.land(result.unwrap_or_else(|Panicked| Err(Failure::panicked())));
+            Turn::Attempt { number, tag } => {
+                let flight = Flight::new(&provider, slot, number);
+                let attempt = async {
+                    let none = [None, None];
+                    let _place = if slot.is_file() { none } else { shared.place(slot).await };
+                    caught(ask(slot, &network, tag.as_ref())).await
+                };
+                if let Some(result) = unless_superseded(slot, attempt).await {
+                    flight.land(result.unwrap_or_else(|Panicked| Err(Failure::panicked())));
+                }
             }
             Turn::Wait(Some(until)) => tokio::select! {
                 () = sleep_until(&**provider.clock(), until) => {}
@@ -105,11 +127,28 @@ async fn follow(provider: Arc<Provider>, at: usize, shared: Arc<Shared>) {
     }
 }
 
+/// An attempt to its end, or to the moment at which it has to make way for another one: that one's
+/// answer is younger, and it does not share the fate of a connection that hangs.
+async fn unless_superseded<T>(slot: &Slot, attempt: impl Future<Output = T>) -> Option<T> {
+    let mut attempt = pin!(attempt);
+    loop {
+        tokio::select! {
+            biased;
+            result = &mut attempt => return Some(result),
+            () = slot.wake.notified() => {
+                if slot.is_superseded() {
+                    return None;
+                }
+            }
+        }
+    }
+}
+
 /// One attempt.
-async fn ask(slot: &Slot, network: &Network) -> Result<Fetched, Failure> {
+async fn ask(slot: &Slot, network: &Network, tag: Option<&Tag>) -> Result<Fetched, Failure> {
     match &slot.kind {
-        SlotKind::Discovery(discovery) => Ok(discovery.ask(network).await?),
-        SlotKind::JwksUrl(url) => Ok(jwks_url::ask(url, network).await?),
+        SlotKind::Discovery(discovery) => Ok(discovery.ask(network, tag).await?),
+        SlotKind::JwksUrl(url) => Ok(jwks_url::ask(url, network, tag).await?),
         SlotKind::File(path) => {
             let path = path.clone();
             // On a network file system that may block for long: not on this thread.
@@ -125,8 +164,8 @@ async fn ask(slot: &Slot, network: &Network) -> Result<Fetched, Failure> {
 pub(crate) fn read_now(provider: &Provider, slot: &Slot) {
     let SlotKind::File(path) = &slot.kind else { return };
     slot.request();
-    if let Turn::Attempt { before } = slot.poll(&**provider.clock()) {
-        Flight::new(provider, slot, *before).land(read(path));
+    if let Turn::Attempt { number, .. } = slot.poll(&**provider.clock()) {
+        Flight::new(provider, slot, number).land(read(path));
     }
 }
 
@@ -135,40 +174,35 @@ fn read(path: &Path) -> Result<Fetched, Failure> {
     if set.keys().is_empty() {
         return Err(Failure::no_usable_key(path, &set));
     }
-    Ok(Fetched { set, max_age: None, notice: None })
+    Ok(Fetched { keys: Keys::Set(set, None), max_age: None, notice: None })
 }
 
-/// An attempt that is under way. Should its task be ended, it leaves no trace, so that the source
-/// is asked at once when it is followed again.
+/// An attempt that is under way. Should it be dropped, it leaves no trace, so that the source is asked
+/// at once when it is followed again.
 struct Flight<'a> {
     provider: &'a Provider,
     slot: &'a Slot,
-    before: Option<Lifecycle>,
+    number: u64,
+    has_landed: bool,
 }
 
 impl<'a> Flight<'a> {
-    const fn new(provider: &'a Provider, slot: &'a Slot, before: Lifecycle) -> Self {
-        Self { provider, slot, before: Some(before) }
+    const fn new(provider: &'a Provider, slot: &'a Slot, number: u64) -> Self {
+        Self { provider, slot, number, has_landed: false }
     }
 
-    /// Publishes what the attempt gave, and only then lets those go on who wait for its end.
+    /// Publishes what the attempt gave.
     fn land(mut self, result: Result<Fetched, Failure>) {
-        self.before = None;
-        let result = result.map(|Fetched { set, max_age, notice }| {
-            (set, max_age, notice.as_ref().map(Failure::from))
-        });
+        self.has_landed = true;
         let ended = self.slot.end(result, &**self.provider.clock());
-        self.provider.publish();
-        report::attempt(self.provider, self.slot, &ended);
-        report::state(self.provider);
-        self.slot.finish();
+        self.provider.take_in_end(self.slot, self.number, &ended);
     }
 }
 
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
-        if let Some(before) = self.before.take() {
-            self.slot.abandon(before);
+        if !self.has_landed {
+            self.slot.abandon();
         }
     }
 }

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use keystead_core::{DisabledWhy, Jwk, ProviderState};
+use keystead_core::text::quoted;
+use keystead_core::{Change, DisabledWhy, Jwk, ProviderState};
 
 use crate::crypto::thumbprint;
 use crate::provider::{Ended, Provider, Slot};
 use crate::source::Failure;
-use crate::status::provider_reason;
+use crate::status::{flapping_advice, provider_reason};
 
 /// A line whose level is known only when it is written.
 macro_rules! line {
@@ -56,7 +57,14 @@ pub(crate) fn attempt(provider: &Provider, slot: &Slot, ended: &Ended) {
     if let Some(new) = &ended.new_failure {
         failure(provider, slot, new);
     }
-    let change = &ended.change;
+    change(provider, slot, &ended.change);
+    if ended.flaps {
+        flapping(provider, slot, &ended.change);
+    }
+}
+
+/// Which keys came, went and changed, if any did.
+pub(crate) fn change(provider: &Provider, slot: &Slot, change: &Change) {
     if change.is_empty() {
         return;
     }
@@ -69,12 +77,39 @@ pub(crate) fn attempt(provider: &Provider, slot: &Slot, ended: &Ended) {
         removed = list(&change.removed),
         relabelled = list(&change.relabelled),
         kept = list(&change.kept),
+        leaving = list(&change.leaving),
         "provider {name} has other keys: {} added, {} removed, {} relabelled, {} kept until the \
-         next answer",
+         next answer, {} leaving after their grace",
         change.added.len(),
         change.removed.len(),
         change.relabelled.len(),
-        change.kept.len()
+        change.kept.len(),
+        change.leaving.len()
+    );
+}
+
+/// Keys that had gone are back: its answers take turns.
+fn flapping(provider: &Provider, slot: &Slot, change: &Change) {
+    let name = provider.config().name.as_str();
+    tracing::warn!(
+        event = "keys.flapping",
+        provider = name,
+        source = &*slot.origin,
+        returned = list(&change.returned),
+        "provider {name} is flapping: {}",
+        flapping_advice(name)
+    );
+}
+
+/// A token names a `kid` that no key has, and its provider is asked for keys because of it.
+pub(crate) fn unknown_kid(provider: &Provider, kid: Option<&str>) {
+    let name = provider.config().name.as_str();
+    let named = kid.map_or_else(|| "no kid".to_owned(), |kid| format!("kid {}", quoted(kid)));
+    tracing::info!(
+        event = "keys.asked",
+        provider = name,
+        kid = kid.map(keystead_core::text::escaped),
+        "provider {name} is asked for keys: a token with {named} fits none that is held"
     );
 }
 

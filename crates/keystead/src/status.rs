@@ -1,16 +1,17 @@
 //! What is known of every provider, in one structure that every surface renders.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use keystead_core::{
-    DisabledWhy, Jwk, Material, ProviderState, PublishedKeys, PublishedSource, SourceFacts,
+    DisabledWhy, Jwk, KeyProblem, Material, ProviderState, PublishedSource, SourceFacts,
 };
 use serde::Serialize;
 
 use crate::clock::Clock;
 use crate::crypto::thumbprint;
-use crate::provider::{Provider, Slot};
+use crate::provider::{LiveGuard, Provider, Slot};
 
 /// The status of a verifier, as `/status.json` shows it. Times are RFC 3339, in UTC.
 #[derive(Clone, Debug, Serialize)]
@@ -32,6 +33,9 @@ pub struct ProviderStatus {
     pub state: &'static str,
     /// Why, in one sentence.
     pub reason: String,
+    /// Whether keys that it removed came back within the last 48 h: tokens signed with them were
+    /// refused in between. The reason names the setting to write.
+    pub flapping: bool,
     /// The string compared with `iss`.
     pub issuer: String,
     /// Further strings declared equal to it.
@@ -139,13 +143,14 @@ impl ProviderStatus {
         Self {
             state: provider.state_of(&live, now).as_str(),
             reason: reason(provider, &live, now),
+            flapping: provider.is_flapping(now),
             issuer: policy.issuer.clone(),
             aliases: policy.aliases.clone(),
             audiences: match &policy.audiences {
                 keystead_core::Audiences::OneOf(accepted) => Some(accepted.clone()),
                 _ => None,
             },
-            keys: keys(&live, now),
+            keys: keys(provider, &live, now),
             sources: sources.map(source).collect(),
         }
     }
@@ -162,7 +167,7 @@ pub(crate) fn provider_reason(provider: &Provider) -> String {
     reason(provider, &provider.held(), provider.clock().monotonic())
 }
 
-fn reason(provider: &Provider, live: &PublishedKeys, now: Duration) -> String {
+fn reason(provider: &Provider, live: &LiveGuard, now: Duration) -> String {
     use keystead_core::Provider as _;
     if let Some(disabled) = provider.disabled() {
         return format!("{}: {}", disabled.why, disabled.reason);
@@ -178,7 +183,20 @@ fn reason(provider: &Provider, live: &PublishedKeys, now: Duration) -> String {
         let trouble = trouble(slot, &source.facts, now)?;
         Some(format!("; {}: {trouble}", slot.origin))
     });
-    std::iter::once(what).chain(why).collect()
+    let flapping = provider
+        .is_flapping(now)
+        .then(|| format!("; it is flapping: {}", flapping_advice(&provider.config().name)));
+    let distrusted = live.distrusted().len();
+    let distrusted = (distrusted > 0).then(|| format!("; {} distrusted", count(distrusted)));
+    std::iter::once(what).chain(why).chain(flapping).chain(distrusted).collect()
+}
+
+/// What flapping is, and what helps.
+pub(crate) fn flapping_advice(provider: &str) -> String {
+    format!(
+        "keys that it removed came back within 48 h; while they are away, \
+         providers.{provider}.removed_key_grace lets them be accepted"
+    )
 }
 
 /// What is wrong with a source, if anything is.
@@ -199,27 +217,42 @@ fn count(keys: usize) -> String {
     if keys == 1 { "1 key is".to_owned() } else { format!("{keys} keys are") }
 }
 
-fn keys(live: &PublishedKeys, now: Duration) -> Vec<KeyStatus> {
+fn keys(provider: &Provider, live: &LiveGuard, now: Duration) -> Vec<KeyStatus> {
     let origin = |source: usize| live.origin(source).to_string();
     let age = |source: usize| {
         live.sources().get(source).and_then(|s| s.facts.age(now)).map(|age| age.as_secs())
     };
+    let of = |source: usize, jwk: &Jwk, usable: bool, why: Option<String>| KeyStatus {
+        kid: jwk.kid().map(ToOwned::to_owned),
+        kty: Some(jwk.kty().to_owned()),
+        alg: jwk.algorithm().map(|algorithm| algorithm.name().to_owned()),
+        purpose: Some("sig"),
+        thumbprint: thumbprint(jwk),
+        origin: origin(source),
+        age_seconds: age(source),
+        usable,
+        why,
+    };
     let usable = live.keys().iter().map(|key| {
-        let jwk = key.jwk();
-        let expired = !live.serves(key.source(), now);
-        KeyStatus {
-            kid: jwk.kid().map(ToOwned::to_owned),
-            kty: Some(jwk.kty().to_owned()),
-            alg: jwk.algorithm().map(|algorithm| algorithm.name().to_owned()),
-            purpose: Some("sig"),
-            thumbprint: thumbprint(jwk),
-            origin: origin(key.source()),
-            age_seconds: age(key.source()),
-            usable: !expired,
-            why: if expired { Some("it is past max_stale".to_owned()) } else { remark(jwk) },
-        }
+        let (source, jwk) = (key.source(), key.jwk());
+        let expired = !live.serves(source, now);
+        let why = if expired {
+            Some("it is past max_stale".to_owned())
+        } else {
+            provider
+                .slots()
+                .get(source)
+                .and_then(|slot| end_of(slot, jwk, now))
+                .or_else(|| remark(jwk))
+        };
+        of(source, jwk, !expired, why)
     });
-    let unusable = live.skipped().iter().map(|(source, key)| KeyStatus {
+    let distrusted = live
+        .distrusted()
+        .iter()
+        .map(|(source, jwk)| of(*source, jwk, false, Some(KeyProblem::Distrusted.to_string())));
+    let others = live.skipped().iter().filter(|(_, key)| key.why != KeyProblem::Distrusted);
+    let others = others.map(|(source, key)| KeyStatus {
         kid: key.kid.as_deref().map(keystead_core::text::escaped),
         kty: key.kty.as_deref().map(keystead_core::text::escaped),
         alg: None,
@@ -230,7 +263,19 @@ fn keys(live: &PublishedKeys, now: Duration) -> Vec<KeyStatus> {
         usable: false,
         why: Some(key.why.to_string()),
     });
-    usable.chain(unusable).collect()
+    usable.chain(distrusted).chain(others).collect()
+}
+
+/// When a key goes that its source publishes no more, if it is one of those.
+fn end_of(slot: &Slot, jwk: &Arc<Jwk>, now: Duration) -> Option<String> {
+    let cell = slot.cell();
+    if cell.lifecycle.kept().contains(jwk) {
+        let end = "the latest answer lacks it; it goes when the next one does too";
+        return Some(end.to_owned());
+    }
+    let (_, leaves) = cell.lifecycle.leaving().iter().find(|(key, _)| key == jwk)?;
+    let left = leaves.saturating_sub(now).as_secs();
+    Some(format!("its provider removed it; it goes in {left} s (removed_key_grace)"))
 }
 
 fn remark(jwk: &Jwk) -> Option<String> {

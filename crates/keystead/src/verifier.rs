@@ -2,6 +2,7 @@
 
 mod running;
 mod verified;
+mod waiting;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub use verified::{ClaimsError, VerifiedToken};
 ///
 /// Cheap to clone; all clones are one verifier. Verification is synchronous and does no I/O: it
 /// reads the keys in memory. [`Verifier::start`] keeps those keys fresh, on a thread of its own.
+/// [`Verifier::verify_wait`] is the same for servers: it may wait for a key that is not held yet.
 ///
 /// An in-process key behind an issuer that does not resolve:
 ///

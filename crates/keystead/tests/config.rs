@@ -400,6 +400,7 @@ providers: {p: }
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one line per setting")]
 fn every_provider_setting_is_read() {
     let provider = provider(&format!(
         "issuer: https://h
@@ -415,6 +416,10 @@ keys_file: [/a.pem, /b.json]
 discovery: issuer
 refresh_interval: 30s
 max_stale: forever
+removed_key_grace: 48h
+unknown_kid_wait: 0s
+unknown_kid_cooldown: 10s
+distrusted_keys: kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k
 connect_timeout: 100ms
 timeout: 1s
 plain_http: any
@@ -447,6 +452,10 @@ private_addresses: any"
     assert_eq!(provider.sources.len(), 4);
     assert_eq!(provider.refresh_interval, Duration::from_secs(30));
     assert_eq!(provider.max_stale, None);
+    assert_eq!(provider.removed_key_grace, Duration::from_secs(48 * 3600));
+    assert_eq!(provider.unknown_kid_wait, Duration::ZERO);
+    assert_eq!(provider.unknown_kid_cooldown, Duration::from_secs(10));
+    assert_eq!(provider.distrusted_keys, ["kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"]);
     assert_eq!(provider.rules.connect_timeout, Duration::from_millis(100));
     assert_eq!(provider.rules.timeout, Duration::from_secs(1));
     assert!(provider.rules.plain_http_anywhere && provider.rules.private_addresses_anywhere);
@@ -548,6 +557,37 @@ fn two_providers_of_one_issuer_have_to_be_reached_alike() {
     ));
     let (_, reason) = disabled(&config.providers[1]);
     assert!(reason.contains("not the same ca_file, token_file, headers"), "{reason}");
+}
+
+/// A restriction that is misspelt is never ignored.
+#[test]
+fn a_setting_of_unknown_kids_and_removed_keys_out_of_bounds_disables_its_provider() {
+    for (setting, problem) in [
+        ("removed_key_grace: 169h", "removed_key_grace: 169h is out of range"),
+        ("unknown_kid_wait: 2m", "unknown_kid_wait: 2m is out of range"),
+        ("unknown_kid_cooldown: 0s", "unknown_kid_cooldown: 0s is out of range"),
+        ("distrusted_keys: 2024-10", "distrusted_keys: \"2024-10\" is no thumbprint of a key"),
+    ] {
+        let provider = provider(&format!("issuer: https://h\naudiences: a\n{setting}"));
+        let (why, reason) = disabled(&provider);
+        assert_eq!((why, reason), (DisabledWhy::Misconfigured, problem));
+    }
+}
+
+/// Providers of one issuer are one: neither uses what the other distrusts.
+#[test]
+fn providers_that_become_one_distrust_the_keys_of_both() {
+    let thumbprints = [
+        "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+        "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs",
+    ];
+    let [a, b] = thumbprints.map(|thumbprint| {
+        let name = if thumbprint == thumbprints[0] { "a" } else { "b" };
+        ProviderConfig::new(name, "https://h").any_audience().distrusted_keys([thumbprint])
+    });
+    let config = Config::of([a, b]);
+    assert_eq!(config.providers.len(), 1);
+    assert_eq!(config.providers[0].distrusted_keys, thumbprints);
 }
 
 #[test]

@@ -237,6 +237,68 @@ impl KeySource for Locked {
 }
 
 /// T6
+/// Promise 10: one line for each fetch that an unknown kid caused, and nothing in it steers a log.
+#[tokio::test(start_paused = true)]
+async fn a_fetch_for_an_unknown_kid_is_one_line() {
+    let (lines, _guard) = Lines::listen();
+    let signing = key("K");
+    let mut world = World::new([provider("p", ISSUER).jwks_url(KEYS)]);
+    world.network.on(KEYS, [publishes(&[&signing])]);
+    world.start().await;
+    lines.take();
+    let long = "x".repeat(1_000);
+    for kid in ["\u{1b}[31m\nforged=1", long.as_str()] {
+        let token = world.draft(ISSUER).header("kid", kid).sign(&signing).unwrap();
+        for _ in 0..10 {
+            assert!(world.verifier.verify_wait(&token).await.is_err());
+        }
+        let said = lines.take();
+        let [line] = &said[..] else { panic!("{said:?}") };
+        assert_eq!((line.level, line.field("event")), (Level::INFO, "keys.asked"));
+        let text = format!("{} {}", line.field("message"), line.field("kid"));
+        assert!(!text.chars().any(char::is_control) && text.len() < 700, "{text}");
+        pass(secs(31)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn flapping_is_said_once_with_the_setting_to_write() {
+    let (lines, _guard) = Lines::listen();
+    let (a, b) = (key("A"), key("B"));
+    let mut world = World::new([provider("p", ISSUER).jwks_url(KEYS)]);
+    let (both, one) = (|| publishes(&[&a, &b]), || publishes(&[&b]));
+    world.network.on(KEYS, [both(), one(), both(), one(), both(), one(), both()]);
+    world.start().await;
+    pass(minutes(60)).await;
+    let said: Vec<_> =
+        lines.take().into_iter().filter(|line| line.field("event") == "keys.flapping").collect();
+    let [line] = &said[..] else { panic!("{said:?}") };
+    assert_eq!((line.level, line.field("returned")), (Level::WARN, &*a.thumbprint().unwrap()));
+    assert!(line.field("message").contains("providers.p.removed_key_grace"));
+}
+
+/// The end of a grace is a change of keys like any other.
+#[tokio::test(start_paused = true)]
+async fn a_key_with_a_grace_is_named_when_it_is_removed_and_when_it_goes() {
+    let (lines, _guard) = Lines::listen();
+    let (kept, gone) = (key("kept"), key("gone"));
+    let graced = provider("p", ISSUER).jwks_url(KEYS).removed_key_grace(minutes(20));
+    let mut world = World::new([graced]);
+    world.network.on(KEYS, [publishes(&[&kept, &gone]), publishes(&[&kept])]);
+    world.start().await;
+    lines.take();
+    pass(minutes(60)).await;
+    let changes: Vec<_> = lines
+        .take()
+        .into_iter()
+        .filter(|line| line.field("event") == "keys.changed")
+        .map(|line| ["removed", "leaving"].map(|field| line.field(field).to_owned()))
+        .collect();
+    let print = gone.thumbprint().unwrap();
+    let expected = [[String::new(), print.clone()], [print, String::new()]];
+    assert_eq!(changes, expected);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_in_process_source_without_an_answer_is_said_once() {
     let (lines, _guard) = Lines::listen();

@@ -28,6 +28,7 @@ use serde_json::{Value, json};
 
 /// Never reached: everything here is over within moments, or the test hangs.
 const LONG: Duration = Duration::from_secs(600);
+const MINUTE: Duration = Duration::from_secs(60);
 
 fn provider(name: &str, issuer: &str) -> ProviderConfig {
     ProviderConfig::new(name, issuer).audiences(["app"])
@@ -161,6 +162,13 @@ impl Server {
         self.state.lock().unwrap().asked.clone()
     }
 
+    /// Answers whoever has not been answered so far.
+    fn answer_held(&self, answer: &[u8]) {
+        for mut stream in self.state.lock().unwrap().held.drain(..) {
+            stream.write_all(answer).unwrap();
+        }
+    }
+
     /// Answers with this from now on.
     fn now_answers(&self, answer: Vec<u8>) {
         self.state.lock().unwrap().answers = VecDeque::from([answer]);
@@ -273,6 +281,78 @@ fn what_no_settled_source_holds_is_refused_without_another_request() {
         let requests = idp.requests(realm).unwrap();
         assert_eq!((requests.discovery, requests.jwks, requests.other), (1, 1, 0));
     }
+}
+
+/// What a token is answered with once its provider was asked for its key, if need be.
+fn waited(verifier: &Verifier, token: &str) -> Result<(), (u16, &'static str)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let verdict = runtime.block_on(verifier.verify_wait(token));
+    verdict.map(drop).map_err(|refused| (refused.http_status(), refused.code().as_str()))
+}
+
+/// T5, T12, T13
+#[test]
+fn an_unknown_kid_is_asked_for_once_and_a_rotation_is_found_so() {
+    let idp = Idp::start(IdpConfig::new().realm("r")).unwrap();
+    let issuer = idp.issuer("r").unwrap();
+    let (verifier, _handle) = started([provider("p", &issuer)]);
+    let mint = || idp.mint("r", Token::new().audience("app")).unwrap();
+    for fetches in 2..5 {
+        idp.rotate("r").unwrap();
+        let token = mint();
+        assert!(verifier.verify(&token).is_err(), "it is not known yet");
+        assert_eq!(waited(&verifier, &token), Ok(()));
+        assert_eq!(idp.requests("r").unwrap().jwks, fetches);
+    }
+    let forger = key("made up");
+    for kid in 0..100 {
+        let forged = draft(&issuer).header("kid", kid.to_string()).sign(&forger).unwrap();
+        assert_eq!(waited(&verifier, &forged), Err((401, "key.unknown_kid")));
+        assert_eq!(waited(&verifier, &mint()), Ok(()));
+    }
+    assert_eq!(idp.requests("r").unwrap().jwks, 5);
+}
+
+/// The connection of one attempt stays dead while new ones are fine.
+#[test]
+fn an_attempt_on_a_dead_connection_never_wedges_a_forced_one() {
+    let (old, new) = (key("old"), key("new"));
+    let answers = [http(200, jwks(&[&old])), NEVER.to_vec(), http(200, jwks(&[&old, &new]))];
+    let server = Server::answering(answers);
+    let issuer = server.url("");
+    let configured = provider("p", &issuer).jwks_url(&server.url("/keys")).timeout(MINUTE);
+    let (verifier, handle) = started([configured]);
+    std::thread::scope(|scope| {
+        let operator = scope.spawn(|| refresh(&verifier, "p"));
+        until(|| server.connections() == 2);
+        assert_eq!(waited(&verifier, &token(&issuer, &new)), Ok(()));
+        assert_eq!(server.connections(), 3);
+        assert!(operator.join().unwrap().is_ok(), "that one answers the operator too");
+    });
+    handle.stop();
+}
+
+/// T29
+#[test]
+fn a_caller_who_leaves_does_not_take_the_fetch_along() {
+    let (old, new) = (key("old"), key("new"));
+    let server = Server::answering([http(200, jwks(&[&old])), NEVER.to_vec()]);
+    let issuer = server.url("");
+    let configured = provider("p", &issuer).jwks_url(&server.url("/keys")).timeout(MINUTE);
+    let (verifier, _handle) = started([configured]);
+    let token = token(&issuer, &new);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        tokio::select! {
+            biased;
+            verdict = verifier.verify_wait(&token) => panic!("it waits: {verdict:?}"),
+            () = std::future::ready(()) => {}
+        }
+    });
+    until(|| server.connections() == 2);
+    server.answer_held(&http(200, jwks(&[&old, &new])));
+    until(|| verifier.verify(&token).is_ok());
+    assert_eq!(server.connections(), 2);
 }
 
 /// A source of keys that never has any.

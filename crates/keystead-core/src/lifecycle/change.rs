@@ -1,10 +1,20 @@
 //! How a newly published set changes the live keys: what is added, and what may go.
 
+use core::hash::{Hash, Hasher};
+use core::time::Duration;
 use std::collections::{HashMap, HashSet};
+use std::hash::DefaultHasher;
 use std::sync::Arc;
 
 use crate::jwk::{Jwk, Material};
 use crate::key_set::KeySet;
+
+/// How long a key that went is remembered, to notice that it came back.
+pub(super) const REMEMBERED: Duration = Duration::from_secs(48 * 3_600);
+
+/// How many keys may be on their way out at once, and how many that went are remembered: as many as
+/// one set may hold. A source that changes its keys all the time must not fill the memory.
+const MOST: usize = 256;
 
 /// What a successful fetch changed. Keys are compared by their material (the RFC 7638 members),
 /// never by `kid`.
@@ -21,17 +31,23 @@ pub struct Change {
     /// Keys that the set lacks and that stay live all the same, until the next successful fetch:
     /// the set held none of the known keys.
     pub kept: Vec<Arc<Jwk>>,
+    /// Keys that were removed now and stay live for
+    /// [`Schedule::removed_key_grace`](super::Schedule::removed_key_grace).
+    pub leaving: Vec<Arc<Jwk>>,
+    /// Those of the added keys that had gone less than 48 h before.
+    pub returned: Vec<Arc<Jwk>>,
     /// Whether the unusable keys, or their reasons, are others than before.
     pub skipped_changed: bool,
 }
 
 impl Change {
-    /// Whether the live set is as it was, so that nothing has to be published.
+    /// Whether everything is as it was, so that nothing has to be published or told.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.added.is_empty()
             && self.removed.is_empty()
             && self.relabelled.is_empty()
+            && self.leaving.is_empty()
             && !self.skipped_changed
     }
 }
@@ -42,15 +58,23 @@ pub(super) enum Removal {
     /// At once.
     AtOnce,
     /// At once when the set still holds some known key; else each key only when the set before
-    /// lacked it too.
-    Guarded,
+    /// lacked it too. What is removed stays live until `leaves`.
+    Guarded {
+        /// Monotonic time.
+        leaves: Duration,
+    },
 }
 
-/// The live keys: those of the latest successful set, and after them those kept beside it.
+/// The live keys: those of the latest successful set, after them those kept beside it, and after
+/// those the ones that were removed and are still accepted.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LiveKeys {
     keys: KeySet,
     kept: Vec<Arc<Jwk>>,
+    /// In the order in which they leave.
+    leaving: Vec<(Arc<Jwk>, Duration)>,
+    /// What went lately, the oldest first: the hash of its material, and when.
+    gone: Vec<(u64, Duration)>,
 }
 
 impl LiveKeys {
@@ -58,52 +82,137 @@ impl LiveKeys {
         &self.keys
     }
 
-    /// Whether some keys are only kept until the next successful fetch.
-    pub(super) const fn awaits_confirmation(&self) -> bool {
-        !self.kept.is_empty()
+    /// Those that are only kept until the next successful fetch.
+    pub(super) fn kept(&self) -> &[Arc<Jwk>] {
+        &self.kept
+    }
+
+    /// Those that were removed, and when each of them goes.
+    pub(super) fn leaving(&self) -> &[(Arc<Jwk>, Duration)] {
+        &self.leaving
+    }
+
+    /// The latest successful set.
+    pub(super) fn published(&self) -> KeySet {
+        let mut set = KeySet::default();
+        let beside = self.kept.len().saturating_add(self.leaving.len());
+        let published = self.keys.keys().len().saturating_sub(beside);
+        for key in self.keys.keys().iter().take(published) {
+            set.push(Arc::clone(key));
+        }
+        for key in self.keys.skipped() {
+            set.push_skipped(key.clone());
+        }
+        set
     }
 
     /// Makes this set live in place of the one before, as far as `removal` allows.
-    pub(super) fn replace(&mut self, set: KeySet, removal: Removal) -> Change {
+    pub(super) fn replace(&mut self, set: KeySet, removal: Removal, now: Duration) -> Change {
         let mut change =
             Change { skipped_changed: self.keys.skipped() != set.skipped(), ..Change::default() };
         let before = by_material(self.keys.keys());
-        let now = by_material(set.keys());
+        let published = by_material(set.keys());
         for key in set.keys() {
             match before.get(key.material()) {
                 None => change.added.push(Arc::clone(key)),
-                Some(held) if !same_labels(held, now.get(key.material())) => {
+                Some(held) if !same_labels(held, published.get(key.material())) => {
                     change.relabelled.push(Arc::clone(key));
                 }
                 Some(_) => {}
             }
         }
-        (change.kept, change.removed) = self.part_missing(&now, removal);
-        self.kept.clone_from(&change.kept);
-        self.keys = set;
-        for key in &self.kept {
-            self.keys.push(Arc::clone(key));
+        let (kept, removed) = self.part_missing(&published, removal);
+        let mut leaving = std::mem::take(&mut self.leaving);
+        leaving.retain(|(key, _)| !published.contains_key(key.material()));
+        match removal {
+            Removal::AtOnce => {
+                change.removed = removed;
+                change.removed.extend(leaving.drain(..).map(|(key, _)| key));
+            }
+            Removal::Guarded { leaves } if leaves > now => {
+                leaving.extend(removed.iter().map(|key| (Arc::clone(key), leaves)));
+                change.leaving = removed;
+                let over = leaving.len().saturating_sub(MOST);
+                change.removed.extend(leaving.drain(..over).map(|(key, _)| key));
+            }
+            Removal::Guarded { .. } => change.removed = removed,
         }
+        change.returned = self.returned(&change.added, now);
+        self.remember(&change.removed, now);
+        change.kept.clone_from(&kept);
+        self.assemble(set, kept, leaving);
         change
     }
 
-    /// The live keys that `now` lacks: those that stay, and those that go.
+    /// Takes away what was removed and has been accepted for long enough.
+    pub(super) fn expire(&mut self, now: Duration) -> Change {
+        if !self.leaving.iter().any(|(_, leaves)| *leaves <= now) {
+            return Change::default();
+        }
+        let published = self.published();
+        let (left, leaving): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.leaving).into_iter().partition(|(_, leaves)| *leaves <= now);
+        let removed: Vec<_> = left.into_iter().map(|(key, _)| key).collect();
+        self.remember(&removed, now);
+        let kept = std::mem::take(&mut self.kept);
+        self.assemble(published, kept, leaving);
+        Change { removed, ..Change::default() }
+    }
+
+    fn assemble(
+        &mut self,
+        published: KeySet,
+        kept: Vec<Arc<Jwk>>,
+        leaving: Vec<(Arc<Jwk>, Duration)>,
+    ) {
+        self.keys = published;
+        for key in kept.iter().chain(leaving.iter().map(|(key, _)| key)) {
+            self.keys.push(Arc::clone(key));
+        }
+        (self.kept, self.leaving) = (kept, leaving);
+    }
+
+    /// The known keys that `now` lacks: those that stay, and those that go. Keys that were removed
+    /// before are not known any more, even while they are accepted.
     fn part_missing(
         &self,
         now: &ByMaterial<'_>,
         removal: Removal,
     ) -> (Vec<Arc<Jwk>>, Vec<Arc<Jwk>>) {
+        let known = self.keys.keys().len().saturating_sub(self.leaving.len());
+        let known = || self.keys.keys().iter().take(known);
         let missing = |key: &&Arc<Jwk>| !now.contains_key(key.material());
-        let known_one_left = !self.keys.keys().iter().all(|key| missing(&key));
+        let known_one_left = !known().all(|key| missing(&key));
         let at_once = known_one_left || removal == Removal::AtOnce;
         let missed_before: HashSet<_> = self.kept.iter().map(|key| key.material()).collect();
-        self.keys
-            .keys()
-            .iter()
+        known()
             .filter(missing)
             .cloned()
             .partition(|key| !at_once && !missed_before.contains(key.material()))
     }
+
+    fn remember(&mut self, removed: &[Arc<Jwk>], now: Duration) {
+        self.gone.extend(removed.iter().map(|key| (hash(key.material()), now)));
+        self.gone.drain(..self.gone.len().saturating_sub(MOST));
+    }
+
+    /// Those of these keys that went lately; they are forgotten as such.
+    fn returned(&mut self, added: &[Arc<Jwk>], now: Duration) -> Vec<Arc<Jwk>> {
+        self.gone.retain(|(_, went)| now.saturating_sub(*went) <= REMEMBERED);
+        let gone: HashSet<u64> = self.gone.iter().map(|(hash, _)| *hash).collect();
+        let back = added.iter().filter(|key| gone.contains(&hash(key.material())));
+        let back: Vec<_> = back.cloned().collect();
+        let here: HashSet<u64> = back.iter().map(|key| hash(key.material())).collect();
+        self.gone.retain(|(hash, _)| !here.contains(hash));
+        back
+    }
+}
+
+/// Enough to notice that a key came back: two keys with one hash would cause a wrong notice, no more.
+fn hash(material: &Material) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    material.hash(&mut hasher);
+    hasher.finish()
 }
 
 type ByMaterial<'a> = HashMap<&'a Material, Vec<&'a Arc<Jwk>>>;
@@ -143,9 +252,20 @@ mod tests {
         keys.iter().filter_map(|key| key.kid()).collect()
     }
 
+    const NOW: Duration = Duration::from_secs(1_000);
+    const GUARDED: Removal = Removal::Guarded { leaves: NOW };
+
     fn replaced(live: &mut LiveKeys, materials: &[u8]) -> Change {
-        live.replace(set(materials), Removal::Guarded)
+        live.replace(set(materials), GUARDED, NOW)
     }
+
+    /// The same at another time, with what is removed accepted for ten seconds more.
+    fn replaced_at(live: &mut LiveKeys, seconds: u64, materials: &[u8]) -> Change {
+        let now = Duration::from_secs(seconds);
+        live.replace(set(materials), Removal::Guarded { leaves: now + GRACE }, now)
+    }
+
+    const GRACE: Duration = Duration::from_secs(10);
 
     #[test]
     fn an_equal_set_is_no_change() {
@@ -161,7 +281,7 @@ mod tests {
         replaced(&mut live, &[1, 2]);
         let change = replaced(&mut live, &[2, 3]);
         assert_eq!((kids(&change.added), kids(&change.removed)), (vec!["3"], vec!["1"]));
-        assert!(change.kept.is_empty() && !live.awaits_confirmation());
+        assert!(change.kept.is_empty() && live.kept().is_empty());
     }
 
     #[test]
@@ -173,7 +293,7 @@ mod tests {
             (kids(&change.kept), kids(live.keys().keys())),
             (vec!["1", "2"], vec!["3", "1", "2"])
         );
-        assert!(change.removed.is_empty() && live.awaits_confirmation());
+        assert!(change.removed.is_empty() && !live.kept().is_empty());
         let change = replaced(&mut live, &[3, 4]);
         assert_eq!(kids(&change.removed), ["1", "2"], "the second need not equal the first");
         assert_eq!(kids(live.keys().keys()), ["3", "4"]);
@@ -186,7 +306,7 @@ mod tests {
         replaced(&mut live, &[3]);
         let change = replaced(&mut live, &[1]);
         assert_eq!(kids(&change.removed), ["3", "2"]);
-        assert!(change.added.is_empty() && !live.awaits_confirmation());
+        assert!(change.added.is_empty() && live.kept().is_empty());
     }
 
     #[test]
@@ -196,7 +316,7 @@ mod tests {
         replaced(&mut live, &[2]);
         let change = replaced(&mut live, &[3]);
         assert_eq!((kids(&change.removed), kids(&change.kept)), (vec!["1"], vec!["2"]));
-        assert!(live.awaits_confirmation());
+        assert!(!live.kept().is_empty());
         assert_eq!(kids(&replaced(&mut live, &[3]).removed), ["2"]);
     }
 
@@ -204,7 +324,7 @@ mod tests {
     fn without_the_guard_missing_keys_go_at_once() {
         let mut live = LiveKeys::default();
         replaced(&mut live, &[1]);
-        let change = live.replace(set(&[2]), Removal::AtOnce);
+        let change = live.replace(set(&[2]), Removal::AtOnce, NOW);
         assert_eq!((kids(&change.removed), kids(live.keys().keys())), (vec!["1"], vec!["2"]));
     }
 
@@ -212,9 +332,9 @@ mod tests {
     #[test]
     fn the_same_kid_with_other_material_is_another_key() {
         let mut live = LiveKeys::default();
-        live.replace(KeySet::new([key(1, "a", None), key(2, "b", None)]), Removal::Guarded);
+        live.replace(KeySet::new([key(1, "a", None), key(2, "b", None)]), GUARDED, NOW);
         let rekeyed = KeySet::new([key(3, "a", None), key(2, "b", None)]);
-        let change = live.replace(rekeyed, Removal::Guarded);
+        let change = live.replace(rekeyed, GUARDED, NOW);
         assert_eq!(change.added, [Arc::new(key(3, "a", None))]);
         assert_eq!(change.removed, [Arc::new(key(1, "a", None))]);
     }
@@ -222,7 +342,7 @@ mod tests {
     #[test]
     fn a_new_kid_or_algorithm_of_a_known_key_takes_effect() {
         let mut live = LiveKeys::default();
-        let mut put = |keys: Vec<Jwk>| live.replace(KeySet::new(keys), Removal::Guarded);
+        let mut put = |keys: Vec<Jwk>| live.replace(KeySet::new(keys), GUARDED, NOW);
         put(vec![key(1, "a", None)]);
         for relabelled in [key(1, "b", None), key(1, "b", Some(Algorithm::Es256))] {
             let change = put(vec![relabelled.clone()]);
@@ -235,7 +355,7 @@ mod tests {
     #[test]
     fn one_key_under_two_identifiers_keeps_both_until_one_is_withdrawn() {
         let mut live = LiveKeys::default();
-        let mut put = |keys: Vec<Jwk>| live.replace(KeySet::new(keys), Removal::Guarded);
+        let mut put = |keys: Vec<Jwk>| live.replace(KeySet::new(keys), GUARDED, NOW);
         put(vec![key(1, "a", None)]);
         let both = vec![key(1, "a", None), key(1, "b", None)];
         assert_eq!(kids(&put(both.clone()).relabelled), ["a", "b"]);
@@ -249,9 +369,85 @@ mod tests {
         let mut live = LiveKeys::default();
         let mut with_skipped = set(&[1]);
         with_skipped.push_skipped(SkippedKey { kid: None, kty: None, why: KeyProblem::KeyOps });
-        live.replace(with_skipped.clone(), Removal::Guarded);
-        assert!(live.replace(with_skipped, Removal::Guarded).is_empty());
+        live.replace(with_skipped.clone(), GUARDED, NOW);
+        assert!(live.replace(with_skipped, GUARDED, NOW).is_empty());
         let change = replaced(&mut live, &[1]);
         assert!(change.skipped_changed && !change.is_empty() && live.keys().skipped().is_empty());
+    }
+
+    #[test]
+    fn a_removed_key_stays_for_its_grace_and_is_then_gone() {
+        let mut live = LiveKeys::default();
+        replaced_at(&mut live, 0, &[1, 2]);
+        let change = replaced_at(&mut live, 5, &[2]);
+        assert_eq!((kids(&change.leaving), kids(&change.removed)), (vec!["1"], vec![]));
+        assert!(!change.is_empty());
+        assert_eq!(kids(live.keys().keys()), ["2", "1"]);
+        assert_eq!(kids(live.published().keys()), ["2"]);
+        assert!(replaced_at(&mut live, 6, &[2]).is_empty(), "its end is not put off");
+        assert!(live.expire(Duration::from_secs(14)).is_empty());
+        assert_eq!(kids(&live.expire(Duration::from_secs(15)).removed), ["1"]);
+        assert_eq!(kids(live.keys().keys()), ["2"]);
+    }
+
+    #[test]
+    fn a_key_that_comes_back_within_its_grace_was_never_away() {
+        let mut live = LiveKeys::default();
+        replaced_at(&mut live, 0, &[1, 2]);
+        replaced_at(&mut live, 5, &[2]);
+        let change = replaced_at(&mut live, 9, &[1, 2]);
+        assert!(change.is_empty() && change.returned.is_empty(), "{change:?}");
+        assert!(live.leaving().is_empty());
+        assert!(live.expire(Duration::MAX).is_empty());
+    }
+
+    #[test]
+    fn a_key_in_its_grace_is_no_known_key() {
+        let mut live = LiveKeys::default();
+        replaced_at(&mut live, 0, &[1, 2]);
+        replaced_at(&mut live, 1, &[2]);
+        // Key 1 alone says nothing about key 2, which therefore stays until it is missed again.
+        let change = replaced_at(&mut live, 2, &[1]);
+        assert_eq!(kids(&change.kept), ["2"]);
+        assert_eq!(kids(live.keys().keys()), ["1", "2"]);
+        let change = replaced_at(&mut live, 3, &[1]);
+        assert_eq!(kids(&change.leaving), ["2"], "the grace begins with the removal");
+    }
+
+    #[test]
+    fn without_the_guard_there_is_no_grace_either() {
+        let mut live = LiveKeys::default();
+        replaced_at(&mut live, 0, &[1, 2]);
+        replaced_at(&mut live, 1, &[2]);
+        let change = live.replace(set(&[3]), Removal::AtOnce, Duration::from_secs(2));
+        assert_eq!(kids(&change.removed), ["2", "1"]);
+        assert_eq!(kids(live.keys().keys()), ["3"]);
+    }
+
+    #[test]
+    fn a_key_that_went_and_came_back_is_named_for_forty_eight_hours() {
+        for (back, named) in [(48 * 3_600 + 1_000, true), (48 * 3_600 + 1_001, false)] {
+            let mut live = LiveKeys::default();
+            replaced(&mut live, &[1, 2]);
+            assert_eq!(kids(&replaced(&mut live, &[2]).removed), ["1"]);
+            let change = replaced_at(&mut live, back, &[1, 2]);
+            assert_eq!(kids(&change.added), ["1"]);
+            assert_eq!(!change.returned.is_empty(), named);
+        }
+    }
+
+    #[test]
+    fn a_source_that_changes_its_keys_all_the_time_does_not_fill_the_memory() {
+        let mut live = LiveKeys::default();
+        let keep = || key(0, "0", None);
+        for n in 0..600_u32 {
+            let mut x = [0; 32];
+            x[..4].copy_from_slice(&n.to_be_bytes());
+            let (x, y) = (x.into(), [1; 32].into());
+            let next = Jwk::new(None, None, Material::Ec { curve: EcCurve::P256, x, y }).unwrap();
+            let leaves = Duration::MAX;
+            live.replace(KeySet::new([keep(), next]), Removal::Guarded { leaves }, NOW);
+        }
+        assert_eq!((live.leaving().len(), live.gone.len()), (MOST, MOST));
     }
 }

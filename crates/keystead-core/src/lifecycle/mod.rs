@@ -6,15 +6,19 @@
 
 mod change;
 mod schedule;
+mod unknown_kids;
 
 use core::time::Duration;
+use std::sync::Arc;
 
 pub use change::Change;
 pub use schedule::{Backoff, Schedule};
+pub use unknown_kids::{KidDigest, UnknownKids, Wish};
 
+use crate::jwk::Jwk;
 use crate::key_set::KeySet;
 use crate::state::{LatestAttempt, SourceFacts, SourceKind};
-use change::{LiveKeys, Removal};
+use change::{LiveKeys, REMEMBERED, Removal};
 use schedule::Random;
 
 /// The keys of one source, and when it is asked for them.
@@ -31,6 +35,14 @@ use schedule::Random;
 ///   under the same rule;
 /// * at once, from a file or from memory (the operator's word is final), or when the known keys had
 ///   expired: a set that lacks them must not bring them back to life.
+///
+/// Any successful fetch is the second one, who ever asked for it: a scheduled one, an operator's or
+/// one for an unknown `kid`. Somebody who makes up kids can thereby shorten the 30 s, and no more:
+/// it is still the provider itself that has to lack the keys twice.
+///
+/// A key that goes stays accepted for [`Schedule::removed_key_grace`], if one is set; then
+/// [`Lifecycle::expire`] takes it away. A key that went and is back within 48 h shows that the
+/// provider's answers take turns, see [`Lifecycle::is_flapping`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -58,8 +70,22 @@ pub struct Lifecycle {
     due: Duration,
     failures: u32,
     attempts: u64,
-    in_flight: bool,
-    requested: bool,
+    in_flight: Option<Turn>,
+    /// What the next attempt is, if it does not wait for its time.
+    wanted: Option<Turn>,
+    /// When a key last came back that had gone.
+    returned: Option<Duration>,
+}
+
+/// Why an attempt is made. Of two reasons the greater one counts.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Turn {
+    /// Its time has come.
+    Scheduled,
+    /// Somebody wants to know now.
+    Requested,
+    /// Somebody wants an answer that is younger than the question.
+    Forced,
 }
 
 /// What a source's driver is to do now.
@@ -69,7 +95,8 @@ pub enum Action {
     /// Nothing before that moment (monotonic time). None: nothing until something else happens,
     /// because an attempt is in flight or the source is never asked.
     Wait(Option<Duration>),
-    /// Ask the source, and report with [`Lifecycle::on_fetched`] or [`Lifecycle::on_failed`].
+    /// Ask the source, and report with [`Lifecycle::on_fetched`], [`Lifecycle::on_unchanged`] or
+    /// [`Lifecycle::on_failed`], or take it back with [`Lifecycle::abandon`].
     Fetch,
 }
 
@@ -91,8 +118,9 @@ impl Lifecycle {
             due: Duration::ZERO,
             failures: 0,
             attempts: 0,
-            in_flight: false,
-            requested: false,
+            in_flight: None,
+            wanted: None,
+            returned: None,
         }
     }
 
@@ -101,22 +129,65 @@ impl Lifecycle {
     /// After [`Action::Fetch`] an attempt is in flight until it is reported, and no other is handed
     /// out, however long that takes.
     pub fn poll(&mut self, now: Duration) -> Action {
-        if self.in_flight || self.kind == SourceKind::Memory {
+        if self.in_flight.is_some() || self.kind == SourceKind::Memory {
             return Action::Wait(None);
         }
-        if !self.requested && now < self.due {
+        if self.wanted.is_none() && now < self.due {
             return Action::Wait(Some(self.due));
         }
-        self.requested = false;
-        self.in_flight = true;
+        self.in_flight = Some(self.wanted.take().unwrap_or(Turn::Scheduled));
         self.attempts = self.attempts.saturating_add(1);
         Action::Fetch
     }
 
     /// Asks for an attempt out of turn: the next [`Lifecycle::poll`] hands one out. It counts like
     /// any other. While one is in flight, that one answers the request too.
-    pub const fn request(&mut self) {
-        self.requested = !self.in_flight;
+    pub fn request(&mut self) {
+        if self.in_flight.is_none() {
+            self.want(Turn::Requested);
+        }
+    }
+
+    /// Asks for an attempt that begins after this call, and says which one it is by its number (see
+    /// [`Lifecycle::attempts`]).
+    ///
+    /// One that is in flight may have been answered before whatever this is about came about, or
+    /// hang: it is superseded, and its driver abandons it. But a forced one is never superseded by
+    /// another, which it answers as well: else a source that is slower than it is asked would never
+    /// come to answer.
+    pub fn force(&mut self) -> u64 {
+        if self.in_flight == Some(Turn::Forced) {
+            return self.attempts;
+        }
+        self.want(Turn::Forced);
+        self.attempts.saturating_add(1)
+    }
+
+    /// Whether the attempt in flight should be abandoned: a forced one waits for its place.
+    #[must_use]
+    pub fn is_superseded(&self) -> bool {
+        self.wanted == Some(Turn::Forced) && self.in_flight.is_some_and(|turn| turn < Turn::Forced)
+    }
+
+    /// The attempt in flight was not made to its end: another is due as it was.
+    pub fn abandon(&mut self) {
+        if let Some(turn) = self.in_flight.take()
+            && !(self.wanted == Some(Turn::Forced) && turn < Turn::Forced)
+        {
+            self.want(turn);
+        }
+    }
+
+    /// Whether the attempt in flight should take no answer but the whole set. So it is when somebody
+    /// has reason to doubt what is held, and before keys are taken away for good: "not modified"
+    /// is only as true as the source's tags are, and some sources hand out the same one for two sets.
+    #[must_use]
+    pub fn wants_whole_set(&self) -> bool {
+        !self.live.kept().is_empty() || self.in_flight > Some(Turn::Scheduled)
+    }
+
+    fn want(&mut self, turn: Turn) {
+        self.wanted = self.wanted.max(Some(turn));
     }
 
     /// The attempt gave this set.
@@ -132,27 +203,37 @@ impl Lifecycle {
             return Change::default();
         }
         let guarded = self.kind == SourceKind::Network && self.facts().serves(now);
-        let removal = if guarded { Removal::Guarded } else { Removal::AtOnce };
-        let change = self.live.replace(set, removal);
-        self.in_flight = false;
+        let leaves = now.saturating_add(self.schedule.removed_key_grace);
+        let removal = if guarded { Removal::Guarded { leaves } } else { Removal::AtOnce };
+        let change = self.live.replace(set, removal, now);
+        if self.kind == SourceKind::Network && !change.returned.is_empty() {
+            self.returned = Some(now);
+        }
+        self.in_flight = None;
         self.failures = 0;
         self.latest = LatestAttempt::Succeeded { at: now };
         self.last_success = Some(now);
         self.interval = self.schedule.interval_after(max_age);
-        let wait = if self.live.awaits_confirmation() {
-            self.schedule.confirmation(self.interval)
-        } else {
+        let wait = if self.live.kept().is_empty() {
             self.schedule.regular(self.interval, &mut self.random)
+        } else {
+            self.schedule.confirmation(self.interval)
         };
         self.due = now.saturating_add(wait);
         change
+    }
+
+    /// The attempt gave the latest successful set once more, without repeating it (RFC 9110 section
+    /// 15.4.5). That is a success like any other. `max_age`: as for [`Lifecycle::on_fetched`].
+    pub fn on_unchanged(&mut self, now: Duration, max_age: Option<Duration>) -> Change {
+        self.on_fetched(now, self.live.published(), max_age)
     }
 
     /// The attempt gave no usable key, for whatever reason. The live keys stay.
     ///
     /// `retry_after` is how long the source asked to be left alone; see [`Backoff`].
     pub fn on_failed(&mut self, now: Duration, retry_after: Option<Duration>) {
-        self.in_flight = false;
+        self.in_flight = None;
         self.failures = self.failures.saturating_add(1);
         self.latest = LatestAttempt::Failed { at: now };
         let warm = self.facts().serves(now);
@@ -164,12 +245,40 @@ impl Lifecycle {
         self.due = now.saturating_add(wait);
     }
 
+    /// Takes away the keys whose [`Schedule::removed_key_grace`] is over at `now`.
+    pub fn expire(&mut self, now: Duration) -> Change {
+        self.live.expire(now)
+    }
+
     /// The live keys, expired or not (see [`SourceFacts::is_expired`]): those of the latest
-    /// successful set, and after them those that stay beside it until their removal is confirmed.
+    /// successful set, after them those that stay beside it until their removal is confirmed, and
+    /// after those the ones that were removed and have their grace.
     /// Unusable keys are those of the latest successful set.
     #[must_use]
     pub const fn keys(&self) -> &KeySet {
         self.live.keys()
+    }
+
+    /// Those of the live keys that the latest successful set lacks: they go when the next one lacks
+    /// them too.
+    #[must_use]
+    pub fn kept(&self) -> &[Arc<Jwk>] {
+        self.live.kept()
+    }
+
+    /// Those of the live keys that were removed, each with the moment at which it goes (monotonic
+    /// time).
+    #[must_use]
+    pub fn leaving(&self) -> &[(Arc<Jwk>, Duration)] {
+        self.live.leaving()
+    }
+
+    /// Whether a key of the network source went and came back, within 48 h of each other and of
+    /// `now`: what it answers takes turns, and tokens of such keys are refused in between. A longer
+    /// [`Schedule::removed_key_grace`] bridges that.
+    #[must_use]
+    pub fn is_flapping(&self, now: Duration) -> bool {
+        self.returned.is_some_and(|at| now.saturating_sub(at) <= REMEMBERED)
     }
 
     /// What this source's state is computed from.
@@ -186,10 +295,16 @@ impl Lifecycle {
         }
     }
 
-    /// How many attempts were handed out.
+    /// How many attempts were handed out: the number of the latest one, the first being 1.
     #[must_use]
     pub const fn attempts(&self) -> u64 {
         self.attempts
+    }
+
+    /// The number of the attempt in flight, if there is one.
+    #[must_use]
+    pub fn in_flight(&self) -> Option<u64> {
+        self.in_flight.map(|_| self.attempts)
     }
 }
 
@@ -381,5 +496,134 @@ mod tests {
         assert_eq!(source.poll(Duration::MAX), Action::Wait(None));
         source.on_fetched(s(0), set(&[1]), None);
         assert_eq!(source.poll(s(0)), Action::Wait(Some(s(300))), "nor does going back break it");
+    }
+
+    #[test]
+    fn a_forced_attempt_supersedes_a_scheduled_one_that_hangs() {
+        let mut source = holding(&[1]);
+        assert_eq!(source.poll(s(300)), Action::Fetch);
+        assert_eq!((source.in_flight(), source.is_superseded()), (Some(2), false));
+        assert_eq!(source.force(), 3);
+        assert!(source.is_superseded());
+        assert_eq!(source.poll(s(301)), Action::Wait(None), "still one at a time");
+        source.abandon();
+        assert_eq!(source.poll(s(301)), Action::Fetch);
+        assert_eq!((source.in_flight(), source.attempts()), (Some(3), 3));
+        source.on_fetched(s(301), set(&[1, 2]), None);
+        assert_eq!(source.poll(s(301)), Action::Wait(Some(s(601))), "one answer for both");
+    }
+
+    #[test]
+    fn a_forced_attempt_is_made_even_if_the_one_it_supersedes_ends_first() {
+        let mut source = holding(&[1]);
+        assert_eq!(source.poll(s(300)), Action::Fetch);
+        let forced = source.force();
+        source.on_fetched(s(300), set(&[1]), None);
+        assert!(!source.is_superseded());
+        assert_eq!(source.poll(s(300)), Action::Fetch);
+        assert_eq!(source.in_flight(), Some(forced));
+    }
+
+    /// Else a source that answers after 40 s and is forced every 30 s would never come to answer.
+    #[test]
+    fn a_forced_attempt_is_superseded_by_nothing() {
+        let mut source = holding(&[1]);
+        let forced = source.force();
+        assert_eq!(source.force(), forced);
+        assert_eq!(source.poll(s(1)), Action::Fetch);
+        assert_eq!(source.force(), forced);
+        source.request();
+        assert!(!source.is_superseded());
+        source.on_fetched(s(41), set(&[1]), None);
+        assert_eq!(source.poll(s(41)), Action::Wait(Some(s(341))));
+    }
+
+    #[test]
+    fn an_abandoned_attempt_is_made_again_for_the_same_reason() {
+        let mut source = holding(&[1]);
+        for (ask, whole) in [
+            (Lifecycle::request as fn(&mut Lifecycle), true),
+            (|source: &mut Lifecycle| assert!(source.force() > 0), true),
+        ] {
+            ask(&mut source);
+            for _ in 0..2 {
+                assert_eq!(source.poll(s(1)), Action::Fetch);
+                assert_eq!(source.wants_whole_set(), whole);
+                source.abandon();
+            }
+            assert_eq!(source.poll(s(1)), Action::Fetch);
+            source.on_fetched(s(1), set(&[1]), None);
+        }
+        assert_eq!(source.poll(s(301)), Action::Fetch);
+        source.abandon();
+        assert_eq!(source.poll(s(301)), Action::Fetch);
+        assert!(!source.wants_whole_set(), "it was scheduled");
+        source.abandon();
+        source.abandon();
+        assert_eq!(source.attempts(), 9, "those that were not made to their end count");
+    }
+
+    #[test]
+    fn an_unchanged_set_is_a_success_and_no_change() {
+        let mut source = holding(&[1, 2]);
+        assert_eq!(source.poll(s(300)), Action::Fetch);
+        assert!(!source.wants_whole_set());
+        assert!(source.on_unchanged(s(300), Some(s(120))).is_empty());
+        assert_eq!(source.keys(), &set(&[1, 2]));
+        assert_eq!(source.facts().last_success, Some(s(300)));
+        assert_eq!(source.poll(s(300)), Action::Wait(Some(s(420))));
+        // It brings expired keys back to life, which it has just confirmed.
+        assert!(source.on_unchanged(s(100_000), None).is_empty());
+        assert_eq!(state(&source, s(100_000)), ProviderState::Ready);
+    }
+
+    #[test]
+    fn nothing_is_unchanged_where_nothing_was() {
+        let mut source = source(SourceKind::Network);
+        assert_eq!(source.poll(s(0)), Action::Fetch);
+        assert!(source.on_unchanged(s(0), None).is_empty());
+        assert_eq!(source.facts().latest, LatestAttempt::Failed { at: s(0) });
+    }
+
+    /// Promise 3: the tag belongs to the set that came last, its removals still pending or not.
+    #[test]
+    fn a_removal_is_confirmed_by_a_whole_set_and_if_need_be_by_an_unchanged_one() {
+        let mut source = holding(&[1]);
+        source.on_fetched(s(300), set(&[2]), None);
+        assert_eq!(source.kept(), set(&[1]).keys());
+        assert_eq!(source.poll(s(330)), Action::Fetch);
+        assert!(source.wants_whole_set());
+        assert_eq!(source.on_unchanged(s(330), None).removed.len(), 1);
+        assert_eq!(source.keys(), &set(&[2]), "it is the set that lacked them before");
+    }
+
+    #[test]
+    fn a_removed_key_has_its_grace_and_a_return_from_beyond_it_is_flapping() {
+        let schedule = Schedule { jitter_percent: 0, ..Schedule::default() };
+        let graced = schedule.with_removed_key_grace(s(100));
+        let mut source = Lifecycle::new(SourceKind::Network, graced, 0);
+        source.on_fetched(s(0), set(&[1, 2]), None);
+        source.on_fetched(s(10), set(&[2]), None);
+        assert_eq!(source.keys(), &set(&[2, 1]));
+        let leaving: Vec<_> = source.leaving().iter().map(|(_, leaves)| *leaves).collect();
+        assert_eq!(leaving, [s(110)]);
+        source.on_fetched(s(20), set(&[1, 2]), None);
+        assert!(!source.is_flapping(s(20)), "nobody has noticed");
+        source.on_fetched(s(30), set(&[2]), None);
+        assert!(source.expire(s(129)).is_empty());
+        assert_eq!(source.expire(s(130)).removed.len(), 1);
+        assert_eq!(source.on_fetched(s(140), set(&[1, 2]), None).returned.len(), 1);
+        let day = 24 * 3_600;
+        assert!(source.is_flapping(s(140)) && source.is_flapping(s(2 * day + 140)));
+        assert!(!source.is_flapping(s(2 * day + 141)));
+    }
+
+    #[test]
+    fn a_file_does_not_flap() {
+        let mut file = source(SourceKind::File);
+        for (at, keys) in [(0, &[1, 2][..]), (5, &[2]), (10, &[1, 2])] {
+            file.on_fetched(s(at), set(keys), None);
+        }
+        assert!(!file.is_flapping(s(10)));
     }
 }

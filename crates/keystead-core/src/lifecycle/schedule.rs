@@ -31,6 +31,9 @@ pub struct Schedule {
     /// How long keys may be used after the last success; none: for ever. Default: 24 h. Only keys
     /// from the network expire.
     pub max_stale: Option<Duration>,
+    /// How long a key that was removed stays accepted. Default: not at all. Only for keys from the
+    /// network; it does not outlast `max_stale`.
+    pub removed_key_grace: Duration,
 }
 
 /// Waits after failures: they double from one failure to the next.
@@ -65,6 +68,7 @@ impl Default for Schedule {
             },
             confirm_after: Duration::from_secs(30),
             max_stale: Some(minutes(24 * 60)),
+            removed_key_grace: Duration::ZERO,
         }
     }
 }
@@ -87,6 +91,13 @@ impl Schedule {
     #[must_use]
     pub const fn with_max_stale(mut self, max_stale: Option<Duration>) -> Self {
         self.max_stale = max_stale;
+        self
+    }
+
+    /// Goes on accepting keys for this long after they were removed.
+    #[must_use]
+    pub const fn with_removed_key_grace(mut self, grace: Duration) -> Self {
+        self.removed_key_grace = grace;
         self
     }
 

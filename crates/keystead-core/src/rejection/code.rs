@@ -188,7 +188,7 @@ impl Code {
             Self::IssuerUnknown => row("issuer.unknown", "unknown_issuer", InvalidToken, CallerOrConfiguration, "the issuer of the token is not configured"),
             Self::IssuerDisabled => row("issuer.disabled", "unknown_issuer", InvalidToken, CallerOrConfiguration, "the provider of the token is switched off or not set up"),
             Self::KeyUnknownKid => row("key.unknown_kid", "unknown_key", InvalidToken, Caller, "the provider publishes no key that fits the token"),
-            Self::KeyUnusable => row("key.unusable", "weak_key", InvalidToken, Provider, "the key that the token names is broken or too weak"),
+            Self::KeyUnusable => row("key.unusable", "weak_key", InvalidToken, Provider, "the key that the token names is broken, too weak or distrusted"),
             Self::KeyMismatch => row("key.mismatch", "key_mismatch", InvalidToken, Caller, "the key that the token names is for another algorithm or purpose"),
             Self::KeyAmbiguous => row("key.ambiguous", "unknown_key", InvalidToken, CallerOrConfiguration, "the token names no key, and too many keys fit"),
             Self::KeysUnavailable => row("keys.unavailable", "keys_unavailable", Unavailable, Provider, "the keys of the provider are not available, so the token cannot be judged"),

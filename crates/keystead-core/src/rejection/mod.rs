@@ -10,6 +10,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::issuer::{Issuers, NearMiss};
+use crate::state::ProviderState;
 
 pub use code::{Blame, Code, GrpcCode};
 pub use reason::{JsonFault, Reason};
@@ -45,6 +46,23 @@ impl Rejection {
     ) -> Self {
         let retry_after = (reason.code().http_status() == 503).then(|| retry_after(next_attempt()));
         Self { reason, provider: Some(provider), issuers: None, retry_after }
+    }
+
+    /// The same refusal while an attempt to get keys has not ended that could bring the right one.
+    ///
+    /// That no such key is held is then no longer the last word, even if the provider is ready: the
+    /// token is not refused for good but cannot be judged yet, and may be presented again in 1 s.
+    /// Every other refusal stays as it is.
+    #[must_use]
+    pub fn while_asking(self) -> Self {
+        match self.reason {
+            Reason::NoKey { kid, state: ProviderState::Ready } => Self {
+                reason: Reason::NoKeyInTime { kid },
+                retry_after: Some(Duration::from_secs(1)),
+                ..self
+            },
+            _ => self,
+        }
     }
 
     /// What was wrong, with what was seen and what was wanted.
@@ -155,6 +173,28 @@ impl core::error::Error for Rejection {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Promise 8.
+    #[test]
+    fn an_unknown_kid_is_no_last_word_while_its_provider_is_asked() {
+        let of = |reason| Rejection::of_provider(reason, Arc::from("acme"), || None);
+        let kid = || Some("k".into());
+        let ready = of(Reason::NoKey { kid: kid(), state: ProviderState::Ready });
+        assert_eq!((ready.http_status(), ready.retry_after()), (401, None));
+        let asking = ready.while_asking();
+        assert_eq!(asking.reason(), &Reason::NoKeyInTime { kid: kid() });
+        assert_eq!((asking.http_status(), asking.code()), (503, Code::KeysUnavailable));
+        assert_eq!(asking.retry_after(), Some(Duration::from_secs(1)));
+        assert_eq!(asking.provider(), Some("acme"));
+        for reason in [
+            Reason::NoKey { kid: kid(), state: ProviderState::Stale },
+            Reason::BadSignature { candidates: 1 },
+            Reason::Empty,
+        ] {
+            let refused = of(reason);
+            assert_eq!(refused.clone().while_asking(), refused);
+        }
+    }
 
     #[test]
     fn retry_after_is_whole_seconds_within_a_minute() {

@@ -114,6 +114,12 @@ pub enum Reason {
         /// The provider's state, which decides whether this is final.
         state: ProviderState,
     },
+    /// No key with this `kid`, or none that fits, is held by a provider that is ready; but it is
+    /// being asked for one, and has not answered yet.
+    NoKeyInTime {
+        /// The `kid`.
+        kid: Option<Box<str>>,
+    },
     /// The key with this `kid` is published but cannot be used.
     KeyUnusable {
         /// The `kid`.
@@ -259,6 +265,7 @@ impl Reason {
             Self::ProviderDisabled {
                 disabled: Disabled { why: DisabledWhy::Misconfigured, .. },
             }
+            | Self::NoKeyInTime { .. }
             | Self::NoKeysYet { .. } => Code::KeysUnavailable,
             Self::ProviderDisabled { .. } => Code::IssuerDisabled,
             Self::AlgorithmNotAllowed { .. } => Code::AlgNotAllowed,

@@ -184,6 +184,7 @@ fn of_keys() -> Vec<Example> {
     let kid = || Some("2024-10".into());
     let no_key = |kid: Option<Box<str>>, state| Reason::NoKey { kid, state };
     let weak = Reason::KeyUnusable { kid: kid(), why: KeyProblem::RsaSize { bits: 1_024 } };
+    let distrusted = Reason::KeyUnusable { kid: kid(), why: KeyProblem::Distrusted };
     let mismatch = Reason::KeyMismatch {
         kid: kid(),
         algorithm: Algorithm::Rs256,
@@ -202,7 +203,9 @@ fn of_keys() -> Vec<Example> {
             no_key(kid(), ProviderState::Stale),
         ),
         of("the provider has no usable key", Reason::NoKeysYet { state: ProviderState::Cold }),
+        of("the provider is `ready` and being asked", Reason::NoKeyInTime { kid: kid() }),
         of("the key with this `kid` is too weak", weak),
+        of("the operator trusts the key with this `kid` no more", distrusted),
         of("the key with this `kid` has another purpose", mismatch),
         of("no `kid`, and more keys fit than are tried", Reason::Ambiguous { fitting: 17 }),
         of("the provider could not be reached for longer than `max_stale`", expired),

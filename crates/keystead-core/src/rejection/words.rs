@@ -10,6 +10,7 @@ use core::time::Duration;
 use super::{JsonFault, Reason, Rejection};
 use crate::algorithm::Algorithm;
 use crate::json::Kind;
+use crate::jwk::KeyProblem;
 use crate::state::{Disabled, DisabledWhy, ProviderState};
 use crate::text::{escaped, list, quoted, seconds};
 
@@ -91,6 +92,16 @@ impl Reason {
     fn fmt_of_key_or_time(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoKey { kid, state } => fmt_no_key(f, kid.as_deref(), *state),
+            Self::NoKeyInTime { kid: Some(kid) } => {
+                write!(
+                    f,
+                    "no key with kid {} is known yet, the provider is being asked",
+                    quoted(kid)
+                )
+            }
+            Self::NoKeyInTime { kid: None } => {
+                f.write_str("no key that fits the token is known yet, the provider is being asked")
+            }
             Self::KeyUnusable { kid, .. } => write!(f, "{} cannot be used", Key(kid.as_deref())),
             Self::KeyMismatch { kid, algorithm, .. } => {
                 write!(f, "{} is not for algorithm \"{algorithm}\"", Key(kid.as_deref()))
@@ -217,6 +228,13 @@ fn key_or_time_hint(reason: &Reason, setting: impl Fn(&str) -> String) -> String
             "the status of the provider says why its keys could not be had; it is asked again in \
              the background"
                 .to_owned()
+        }
+        Reason::NoKeyInTime { .. } => format!(
+            "{} is how long a request waits for the answer; the attempt goes on without it",
+            setting("unknown_kid_wait")
+        ),
+        Reason::KeyUnusable { why: KeyProblem::Distrusted, .. } => {
+            format!("{} lists the thumbprint of this key", setting("distrusted_keys"))
         }
         Reason::KeyUnusable { why, .. } => {
             format!("{why}; the provider has to publish another key")
@@ -362,6 +380,7 @@ mod tests {
             Reason::WrongType { presented: Some(text()), expected: texts() },
             Reason::UnsupportedCritical { names: texts() },
             Reason::NoKey { kid: Some(text()), state },
+            Reason::NoKeyInTime { kid: Some(text()) },
             Reason::KeyUnusable { kid: Some(text()), why: why.clone() },
             Reason::KeyMismatch { kid: Some(text()), algorithm: Algorithm::Es256, why },
             Reason::ClaimType { claim: text(), found: Kind::Null },

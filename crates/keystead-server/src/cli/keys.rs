@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use clap::Subcommand;
 use keystead::config::Standing;
 use keystead::core::DisabledWhy;
 use keystead::core::text::{escaped, quoted};
@@ -9,11 +10,14 @@ use keystead::{Config, KeyStatus, ProviderStatus, Status, Verifier};
 
 use super::config::ConfigArgs;
 use super::console::{Console, Style, Tone};
-use super::{Exit, Failure, Format, ask, json};
+use super::{Exit, Failure, Format, ask, distrust, json};
 
 /// List the keys of the providers: usable or not and why, where from, how old
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
     #[command(flatten)]
     config: ConfigArgs,
     /// Use the keys in memory and in files, and ask nobody
@@ -27,14 +31,18 @@ pub(crate) struct Args {
     provider: Option<String>,
 }
 
+/// What else can be done about keys.
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Distrust(distrust::Args),
+}
+
 pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
-    let mut config = args.config.load()?;
-    if let Some(name) = &args.provider {
-        if !config.providers.iter().any(|provider| provider.name == *name) {
-            return Err(Failure::Usage(unknown(name, &config)));
-        }
-        config.providers.retain(|provider| provider.name == *name);
+    if let Some(Verb::Distrust(args)) = &args.verb {
+        return distrust::run(args, console);
     }
+    let mut config = args.config.load()?;
+    keep_named(&mut config, args.provider.as_deref())?;
     // What nobody set up, or somebody switched off, is asked for by its name only.
     let wanted: Vec<String> = config
         .providers
@@ -61,8 +69,18 @@ fn is_left_out(standing: &Standing) -> bool {
     matches!(standing, Standing::Disabled { why: DisabledWhy::Off | DisabledWhy::Unset, .. })
 }
 
+/// Keeps the provider with this name alone, if one is named.
+pub(crate) fn keep_named(config: &mut Config, name: Option<&str>) -> Result<(), Failure> {
+    let Some(name) = name else { return Ok(()) };
+    if !config.providers.iter().any(|provider| provider.name == name) {
+        return Err(Failure::Usage(unknown(name, config)));
+    }
+    config.providers.retain(|provider| provider.name == name);
+    Ok(())
+}
+
 /// The status once every source was asked once, or its time was up.
-fn ask_once(config: Config, offline: bool) -> Result<Status, Failure> {
+pub(crate) fn ask_once(config: Config, offline: bool) -> Result<Status, Failure> {
     let patience = ask::longest_attempt(&config);
     let verifier = Verifier::from_config(config);
     if offline {

@@ -9,6 +9,7 @@ mod completions;
 mod config;
 mod conformance;
 mod console;
+mod distrust;
 mod explain;
 mod health;
 #[cfg(feature = "idp")]

@@ -15,21 +15,22 @@ use crate::http::{Caller, Shared, identity, refusal};
 pub(crate) const PATH: &str = "/v1/auth/forward";
 
 /// 200 with the identity headers, or the refusal.
-pub(crate) fn answer<B>(shared: &Shared, caller: Caller, request: &Request<B>) -> Answer {
-    let method = request.method();
+pub(crate) async fn answer<B>(shared: &Shared, caller: Caller, request: Request<B>) -> Answer {
+    let (head, _unread) = request.into_parts();
+    let method = &head.method;
     if !matches!(*method, Method::GET | Method::HEAD | Method::POST) {
         return respond::method_not_allowed("GET, HEAD, POST");
     }
     let asked = Asked {
         face: "forward_auth",
         method,
-        path: request.uri().path(),
-        headers: request.headers(),
+        path: head.uri.path(),
+        headers: &head.headers,
         peer: caller.peer,
         since: shared.decisions.now(),
     };
-    let presented = bearer::token(request.headers());
-    match judge(shared, &asked, presented, |token| identity::headers(&token)) {
+    let presented = bearer::token(&head.headers);
+    match judge(shared, &asked, presented, |token| identity::headers(&token)).await {
         Ok(identity) => {
             let mut answer = respond::empty(StatusCode::OK);
             answer.headers_mut().extend(identity);

@@ -7,9 +7,10 @@ use crate::decision::Asked;
 use crate::http::Shared;
 use crate::http::refusal::Refused;
 
-/// Judges what a request presented. `grant` makes of a verified token what the face answers with,
+/// Judges what a request presented, after its provider was asked for the key if it is not held; most
+/// requests wait for nothing. `grant` makes of a verified token what the face answers with,
 /// and may still refuse.
-pub(crate) fn judge<T>(
+pub(crate) async fn judge<T>(
     shared: &Shared,
     asked: &Asked<'_>,
     presented: Result<&str, Reason>,
@@ -22,7 +23,7 @@ pub(crate) fn judge<T>(
         Err(_) => None,
     };
     let verdict = match presented {
-        Ok(token) => shared.verifier.verify(token),
+        Ok(token) => shared.verifier.verify_wait(token).await,
         Err(reason) => Err(Rejection::new(reason)),
     };
     match verdict.and_then(|verified| Ok((verified.clone(), grant(verified)?))) {

@@ -120,7 +120,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     match request.uri().path() {
-        forward_auth::PATH => forward_auth::answer(shared, caller, &request),
+        forward_auth::PATH => forward_auth::answer(shared, caller, request).await,
         verify::PATH => verify::answer(shared, caller, request).await,
         health::LIVE | health::HEALTHY => health::live(request.method()),
         health::READY => health::ready(shared, request.method(), health::Detail::Verdict),

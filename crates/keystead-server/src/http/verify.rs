@@ -58,7 +58,7 @@ where
         Some(_) if head.headers.contains_key(AUTHORIZATION) => Err(Reason::SeveralCredentials),
         Some(token) => Ok(&**token),
     };
-    match judge(shared, &asked, presented, Ok) {
+    match judge(shared, &asked, presented, Ok).await {
         Ok(token) => verified(&token),
         Err(refused) => refusal::answer(&refused, shared.refusal_detail),
     }

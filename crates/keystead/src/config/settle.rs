@@ -87,6 +87,9 @@ fn differing(a: &ProviderConfig, b: &ProviderConfig) -> Vec<&'static str> {
         ("max_token_age", p.max_token_age != q.max_token_age),
         ("refresh_interval", a.refresh_interval != b.refresh_interval),
         ("max_stale", a.max_stale != b.max_stale),
+        ("removed_key_grace", a.removed_key_grace != b.removed_key_grace),
+        ("unknown_kid_wait", a.unknown_kid_wait != b.unknown_kid_wait),
+        ("unknown_kid_cooldown", a.unknown_kid_cooldown != b.unknown_kid_cooldown),
         ("connect_timeout", a.rules.connect_timeout != b.rules.connect_timeout),
         ("timeout", a.rules.timeout != b.rules.timeout),
         ("ca_file", a.rules.ca_file != b.rules.ca_file),
@@ -141,6 +144,12 @@ fn merge(owner: &mut ProviderConfig, other: ProviderConfig, notices: &mut Vec<No
     for alias in other.policy.aliases {
         if !owner.policy.aliases.contains(&alias) {
             owner.policy.aliases.push(alias);
+        }
+    }
+    // Their keys are one set now, of which neither may use what the other distrusts.
+    for thumbprint in other.distrusted_keys {
+        if !owner.distrusted_keys.contains(&thumbprint) {
+            owner.distrusted_keys.push(thumbprint);
         }
     }
     for source in other.sources {

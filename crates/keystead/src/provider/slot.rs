@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use keystead_core::{Action, Change, KeySet, LatestAttempt, Lifecycle, Schedule, SourceKind};
+use keystead_core::{Action, Change, LatestAttempt, Lifecycle, Schedule, SourceKind};
 use tokio::sync::{Notify, watch};
 use url::Url;
 
@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::{ProviderConfig, SourceConfig};
 use crate::crypto::judged;
 use crate::source::discovery::Discovery;
-use crate::source::{Failure, KeySource};
+use crate::source::{Failure, Fetched, KeySource, Keys, Tag};
 
 /// How often a key file is looked at.
 const FILE_INTERVAL: Duration = Duration::from_secs(5);
@@ -26,7 +26,7 @@ pub(crate) struct Slot {
     /// What it is, in words.
     pub(crate) origin: Arc<str>,
     cell: Mutex<Cell>,
-    /// How many attempts have ended, and what they gave is published.
+    /// The number of the latest attempt that has ended and whose keys are published; 0: none.
     finished: watch::Sender<u64>,
     /// Rung when its driver should look at the life cycle before the time it was told.
     pub(crate) wake: Notify,
@@ -53,8 +53,10 @@ pub(crate) enum SlotKind {
 pub(crate) enum Turn {
     /// Make an attempt.
     Attempt {
-        /// The life cycle before it, for the case that nobody makes it.
-        before: Box<Lifecycle>,
+        /// Its number.
+        number: u64,
+        /// The tag of the set that is held, if it is enough to hear that it is still the same.
+        tag: Option<Tag>,
     },
     /// Nothing, until that moment (monotonic time) or until it is woken.
     Wait(Option<Duration>),
@@ -64,6 +66,8 @@ pub(crate) enum Turn {
 #[derive(Debug)]
 pub(crate) struct Cell {
     pub(crate) lifecycle: Lifecycle,
+    /// The tag of the latest successful set, applied or pending.
+    pub(crate) tag: Option<Tag>,
     /// When the latest attempt began (wall time).
     pub(crate) last_attempt: Option<Duration>,
     /// When an attempt last succeeded (wall time).
@@ -76,8 +80,12 @@ pub(crate) struct Cell {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) change: Change,
+    /// Whether it gave no keys.
+    pub(crate) failed: bool,
     /// The failure, if it is another one than the last time.
     pub(crate) new_failure: Option<Failure>,
+    /// Whether the source is flapping, and was not before.
+    pub(crate) flaps: bool,
 }
 
 impl Slot {
@@ -106,7 +114,8 @@ impl Slot {
         if let Some(keys) = inline {
             lifecycle.on_fetched(Duration::ZERO, keys, None);
         }
-        let cell = Cell { lifecycle, last_attempt: None, last_success: None, last_error: None };
+        let cell =
+            Cell { lifecycle, tag: None, last_attempt: None, last_success: None, last_error: None };
         Self {
             origin: kind.origin().into(),
             kind,
@@ -138,7 +147,11 @@ impl Slot {
         self.rank() == 1
     }
 
-    /// How many attempts have ended, and a way to wait for the next.
+    pub(crate) const fn is_network(&self) -> bool {
+        self.rank() == 2
+    }
+
+    /// The number of the latest attempt that has ended, and a way to wait for the next.
     pub(crate) fn finished(&self) -> watch::Receiver<u64> {
         self.finished.subscribe()
     }
@@ -153,48 +166,90 @@ impl Slot {
         self.wake.notify_one();
     }
 
+    /// Asks for an attempt that begins now, of a network source that answered the last time; its
+    /// number.
+    pub(super) fn force_if_proven(&self) -> Option<u64> {
+        let mut cell = self.cell();
+        if !self.is_network() || !cell.is_proven() {
+            return None;
+        }
+        let number = cell.lifecycle.force();
+        drop(cell);
+        self.wake.notify_one();
+        Some(number)
+    }
+
+    /// The number of the attempt that is worth waiting for: the first one, or one under way of a
+    /// network source that answered the last time.
+    pub(super) fn hopeful_attempt(&self) -> Option<u64> {
+        let cell = self.cell();
+        let under_way = cell.lifecycle.in_flight();
+        let next = cell.lifecycle.attempts().saturating_add(1);
+        match cell.lifecycle.facts().latest {
+            LatestAttempt::Never if self.is_asked() => Some(under_way.unwrap_or(next)),
+            LatestAttempt::Succeeded { .. } if self.is_network() => under_way,
+            _ => None,
+        }
+    }
+
+    /// The number of the latest attempt that has ended; 0: none.
+    pub(super) fn latest_ended(&self) -> u64 {
+        *self.finished.borrow()
+    }
+
     /// What its driver is to do now.
     pub(crate) fn poll(&self, clock: &dyn Clock) -> Turn {
         let mut cell = self.cell();
-        let before = cell.lifecycle.clone();
         match cell.lifecycle.poll(clock.monotonic()) {
             Action::Wait(until) => Turn::Wait(until),
             Action::Fetch => {
                 cell.last_attempt = Some(clock.wall());
-                Turn::Attempt { before: Box::new(before) }
+                let whole = cell.lifecycle.wants_whole_set();
+                let tag = cell.tag.clone().filter(|_| !whole);
+                Turn::Attempt { number: cell.lifecycle.attempts(), tag }
             }
         }
     }
 
-    /// Whether the latest attempt that ended gave keys.
-    pub(crate) fn is_proven(&self) -> bool {
-        matches!(self.cell().lifecycle.facts().latest, LatestAttempt::Succeeded { .. })
+    /// Whether the attempt that is under way should make way for a forced one.
+    pub(crate) fn is_superseded(&self) -> bool {
+        self.cell().lifecycle.is_superseded()
     }
 
-    /// Takes an attempt back that nobody made to its end: it is due as it was before.
-    pub(crate) fn abandon(&self, before: Lifecycle) {
-        self.cell().lifecycle = before;
+    /// Whether the latest attempt that ended gave keys.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.cell().is_proven()
+    }
+
+    /// Takes an attempt back that nobody made to its end: one is due as it was before.
+    pub(crate) fn abandon(&self) {
+        self.cell().lifecycle.abandon();
         self.wake.notify_one();
     }
 
-    /// Tells everybody who waits that an attempt has ended, once what it gave is published.
-    pub(crate) fn finish(&self) {
-        self.finished.send_modify(|count| *count = count.saturating_add(1));
+    /// Tells everybody who waits that this attempt has ended, once what it gave is published.
+    pub(crate) fn finish(&self, number: u64) {
+        self.finished.send_modify(|latest| *latest = number.max(*latest));
         self.wake.notify_one();
     }
 
     /// Takes in how an attempt ended. [`Slot::finish`] has to follow.
-    pub(crate) fn end(
-        &self,
-        result: Result<(KeySet, Option<Duration>, Option<Failure>), Failure>,
-        clock: &dyn Clock,
-    ) -> Ended {
+    pub(crate) fn end(&self, result: Result<Fetched, Failure>, clock: &dyn Clock) -> Ended {
         let mut cell = self.cell();
         let now = clock.monotonic();
+        let flapped = cell.lifecycle.is_flapping(now);
+        let failed = result.is_err();
         let (change, failure) = match result {
-            Ok((set, max_age, notice)) => {
+            Ok(Fetched { keys, max_age, notice }) => {
                 cell.last_success = Some(clock.wall());
-                (cell.lifecycle.on_fetched(now, set, max_age), notice)
+                let change = match keys {
+                    Keys::Set(set, tag) => {
+                        cell.tag = tag;
+                        cell.lifecycle.on_fetched(now, set, max_age)
+                    }
+                    Keys::Unchanged => cell.lifecycle.on_unchanged(now, max_age),
+                };
+                (change, notice.as_ref().map(Failure::from))
             }
             Err(failure) => {
                 cell.lifecycle.on_failed(now, failure.retry_after);
@@ -205,7 +260,14 @@ impl Slot {
             |failure: &Failure| !cell.last_error.as_ref().is_some_and(|last| last.same_as(failure));
         let new_failure = failure.clone().filter(is_new);
         cell.last_error = failure;
-        Ended { change, new_failure }
+        let flaps = cell.lifecycle.is_flapping(now) && !flapped;
+        Ended { change, failed, new_failure, flaps }
+    }
+}
+
+impl Cell {
+    fn is_proven(&self) -> bool {
+        matches!(self.lifecycle.facts().latest, LatestAttempt::Succeeded { .. })
     }
 }
 
@@ -213,7 +275,9 @@ impl Slot {
 fn schedule(kind: SourceKind, config: &ProviderConfig) -> Schedule {
     let written = config.is_written("refresh_interval")
         || config.refresh_interval != ProviderConfig::DEFAULT_REFRESH_INTERVAL;
-    let schedule = Schedule::default().with_max_stale(config.max_stale);
+    let schedule = Schedule::default()
+        .with_max_stale(config.max_stale)
+        .with_removed_key_grace(config.removed_key_grace);
     match kind {
         SourceKind::File => schedule.with_interval(FILE_INTERVAL),
         _ if written => schedule.with_interval(config.refresh_interval),

@@ -12,7 +12,7 @@ use keystead_core::text::quoted;
 use url::Url;
 
 use super::jwks_url;
-use super::{Fetched, Network};
+use super::{Fetched, Network, Tag};
 use crate::config::{DiscoveryAddress, EndpointOrigin};
 use crate::http::{FetchCode, FetchError, Stage, holds_userinfo, judge_json};
 
@@ -75,8 +75,12 @@ impl Discovery {
     /// One attempt: the document if it is due, then the keys.
     ///
     /// A document that cannot be had does not keep the last known address from being asked; it is
-    /// reported beside the keys.
-    pub(crate) async fn ask(&self, network: &Network) -> Result<Fetched, FetchError> {
+    /// reported beside the keys. `tag`: as for [`jwks_url::ask`].
+    pub(crate) async fn ask(
+        &self,
+        network: &Network,
+        tag: Option<&Tag>,
+    ) -> Result<Fetched, FetchError> {
         let now = network.clock.monotonic();
         let known = self.memory().known.clone();
         let (known, notice) = match known {
@@ -87,7 +91,7 @@ impl Discovery {
                 (Err(error), None) => return Err(error),
             },
         };
-        let fetched = jwks_url::ask(&known.jwks_uri, network).await;
+        let fetched = jwks_url::ask(&known.jwks_uri, network, tag).await;
         let fetched = fetched.map_err(|error| self.with_way_out(error, &known))?;
         Ok(Fetched { notice, ..fetched })
     }

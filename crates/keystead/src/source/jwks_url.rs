@@ -3,18 +3,29 @@
 use keystead_core::{KeySet, KeySetProblem, Provenance};
 use url::Url;
 
-use super::{Fetched, Network};
+use super::{Fetched, Keys, Network, Tag};
 use crate::crypto::judged;
-use crate::http::{FetchCode, FetchError, Stage, judge_json};
+use crate::http::{FetchCode, FetchError, Reply, Stage, judge_json};
 
 /// How many keys one set may have.
 const KEY_LIMIT: usize = 256;
 
-/// One attempt.
-pub(crate) async fn ask(url: &Url, network: &Network) -> Result<Fetched, FetchError> {
-    let document = network.fetch(url, "application/jwk-set+json, application/json").await?;
+/// One attempt, on the condition that the set is not the one with this tag any more.
+pub(crate) async fn ask(
+    url: &Url,
+    network: &Network,
+    tag: Option<&Tag>,
+) -> Result<Fetched, FetchError> {
+    let accept = "application/jwk-set+json, application/json";
+    let document = match network.fetch_unless_still(tag, url, accept).await? {
+        Reply::Document(document) => document,
+        Reply::NotModified { max_age } => {
+            return Ok(Fetched { keys: Keys::Unchanged, max_age, notice: None });
+        }
+    };
     let set = read(url, judge_json(&document, url)?)?;
-    Ok(Fetched { set, max_age: document.max_age, notice: None })
+    let tag = document.etag.map(|etag| Tag { url: url.clone(), etag });
+    Ok(Fetched { keys: Keys::Set(set, tag), max_age: document.max_age, notice: None })
 }
 
 /// The set, if it holds a usable key: a set that does not must never replace one that did.

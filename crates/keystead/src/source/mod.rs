@@ -16,7 +16,9 @@ use tokio::time::timeout;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::http::{Document, Fetch, FetchCode, FetchError, FetchRequest, FetchRules, NAMED, Stage};
+use crate::http::{
+    Document, Fetch, FetchCode, FetchError, FetchRequest, FetchRules, NAMED, Reply, Stage,
+};
 
 /// How much longer than it may take a fetch is waited for.
 const GRACE: Duration = Duration::from_secs(1);
@@ -79,11 +81,27 @@ impl std::error::Error for SourceError {}
 /// What one attempt gave.
 #[derive(Debug)]
 pub(crate) struct Fetched {
-    pub(crate) set: KeySet,
+    pub(crate) keys: Keys,
     /// How long the answer may be used, as it says itself.
     pub(crate) max_age: Option<Duration>,
     /// What went wrong on the way without keeping the keys from being had.
     pub(crate) notice: Option<FetchError>,
+}
+
+/// The keys that one attempt gave.
+#[derive(Debug)]
+pub(crate) enum Keys {
+    /// A set with a usable key, and its tag if it has one.
+    Set(KeySet, Option<Tag>),
+    /// Those that the source gave the last time, whose tag the attempt presented.
+    Unchanged,
+}
+
+/// The entity tag of a set of keys. It means something at the address alone that gave it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Tag {
+    pub(crate) url: Url,
+    pub(crate) etag: String,
 }
 
 /// The network as one provider's sources see it.
@@ -99,8 +117,21 @@ impl Network {
     /// as far as that can be done from outside: it sees no URL that they refuse, and one that does
     /// not answer in time is given up, because the places for attempts are for all providers.
     async fn fetch(&self, url: &Url, accept: &'static str) -> Result<Document, FetchError> {
+        self.fetch_unless_still(None, url, accept).await?.into_document(url)
+    }
+
+    /// The same, unless the document is still the one with this tag.
+    async fn fetch_unless_still(
+        &self,
+        tag: Option<&Tag>,
+        url: &Url,
+        accept: &'static str,
+    ) -> Result<Reply, FetchError> {
         self.rules.admit_url(url, NAMED)?;
+        let etag = tag.filter(|tag| tag.url == *url).map(|tag| tag.etag.clone());
+        let has_condition = etag.is_some();
         let request = FetchRequest::new(url.clone(), accept, Arc::clone(&self.rules));
+        let request = request.unless_still(etag);
         let limit = self.rules.timeout;
         // Later than the fetch itself gives up, which knows better what it waits for.
         let answer = timeout(limit.saturating_add(GRACE), self.fetch.fetch(request)).await;
@@ -108,7 +139,9 @@ impl Network {
             let detail = format!("no answer within {limit:?}");
             Err(FetchError::new(Stage::Request, FetchCode::Timeout, url, detail))
         });
-        answer?.into_document(url)
+        let reply = answer?;
+        // Without a condition only a document is an answer, whoever gives it.
+        if has_condition { Ok(reply) } else { reply.into_document(url).map(Reply::Document) }
     }
 }
 

@@ -14,6 +14,13 @@ use crate::source::KeySource;
 /// The bounds of the interval between two refreshes: a second and a week.
 pub(super) const INTERVALS: (Duration, Duration) =
     (Duration::from_secs(1), Duration::from_secs(7 * 86_400));
+/// The bounds of the time for which removed keys are accepted: none, and a week.
+pub(super) const GRACES: (Duration, Duration) = (Duration::ZERO, INTERVALS.1);
+/// The bounds of the wait for an unknown `kid`: none, and a minute.
+pub(super) const WAITS: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(60));
+/// The bounds of the time between two fetches for unknown kids: a second and an hour.
+pub(super) const COOLDOWNS: (Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_secs(3_600));
 /// The bounds of timeouts.
 pub(super) const TIMEOUTS: (Duration, Duration) =
     (Duration::from_millis(1), Duration::from_secs(60));
@@ -23,6 +30,12 @@ impl ProviderConfig {
     pub const DEFAULT_REFRESH_INTERVAL: Duration = Duration::from_secs(300);
     /// How long keys are used after the last successful fetch unless something else is written.
     pub const DEFAULT_MAX_STALE: Duration = Duration::from_secs(86_400);
+
+    /// How long a token with an unknown `kid` waits unless something else is written.
+    pub const DEFAULT_UNKNOWN_KID_WAIT: Duration = Duration::from_secs(1);
+    /// How long after a fetch for an unknown `kid` there is no other unless something else is
+    /// written.
+    pub const DEFAULT_UNKNOWN_KID_COOLDOWN: Duration = Duration::from_secs(30);
 
     /// A provider for tokens of `issuer`. Its audiences have to be named before it can be used.
     ///
@@ -47,6 +60,10 @@ impl ProviderConfig {
             sources: Vec::new(),
             refresh_interval: Self::DEFAULT_REFRESH_INTERVAL,
             max_stale: Some(Self::DEFAULT_MAX_STALE),
+            removed_key_grace: Duration::ZERO,
+            unknown_kid_wait: Self::DEFAULT_UNKNOWN_KID_WAIT,
+            unknown_kid_cooldown: Self::DEFAULT_UNKNOWN_KID_COOLDOWN,
+            distrusted_keys: Vec::new(),
             rules: FetchRules::default(),
             draft: Draft {
                 named_at,
@@ -235,6 +252,51 @@ impl ProviderConfig {
     #[must_use]
     pub fn max_stale(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.max_stale = limit.into();
+        self
+    }
+
+    /// Goes on accepting keys for this long after their provider removed them: up to 168 h.
+    #[must_use]
+    pub fn removed_key_grace(mut self, grace: Duration) -> Self {
+        let checked = checks::within(grace, GRACES.0, GRACES.1);
+        if let Some(grace) = self.check("removed_key_grace", checked) {
+            self.removed_key_grace = grace;
+        }
+        self
+    }
+
+    /// Lets a token with an unknown `kid` wait this long for the provider to be asked: up to 60 s.
+    #[must_use]
+    pub fn unknown_kid_wait(mut self, wait: Duration) -> Self {
+        let checked = checks::within(wait, WAITS.0, WAITS.1);
+        if let Some(wait) = self.check("unknown_kid_wait", checked) {
+            self.unknown_kid_wait = wait;
+        }
+        self
+    }
+
+    /// Asks for unknown kids this seldom, 1 s to 1 h, as long as they are asked for in vain.
+    #[must_use]
+    pub fn unknown_kid_cooldown(mut self, cooldown: Duration) -> Self {
+        let checked = checks::within(cooldown, COOLDOWNS.0, COOLDOWNS.1);
+        if let Some(cooldown) = self.check("unknown_kid_cooldown", checked) {
+            self.unknown_kid_cooldown = cooldown;
+        }
+        self
+    }
+
+    /// Never uses the keys with these thumbprints (RFC 7638, SHA-256), wherever they come from.
+    #[must_use]
+    pub fn distrusted_keys<S: AsRef<str>>(
+        mut self,
+        thumbprints: impl IntoIterator<Item = S>,
+    ) -> Self {
+        for thumbprint in thumbprints {
+            let checked = checks::thumbprint(thumbprint.as_ref());
+            if let Some(thumbprint) = self.check("distrusted_keys", checked) {
+                self.distrusted_keys.push(thumbprint);
+            }
+        }
         self
     }
 

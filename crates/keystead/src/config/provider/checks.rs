@@ -138,6 +138,21 @@ pub(super) fn algorithm(text: &str) -> Result<Algorithm, Wrong> {
     Err(Wrong::new(format!("{} is no algorithm that is known here", shown(text))).hint(hint))
 }
 
+/// The thumbprint of a key (RFC 7638): the SHA-256 of its members, in base64url.
+pub(super) fn thumbprint(text: &str) -> Result<String, Wrong> {
+    let text = text.trim();
+    let hash = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(text);
+    if hash.is_ok_and(|hash| hash.len() == 32) {
+        return Ok(text.to_owned());
+    }
+    if looks_like_key(text) {
+        return Err(Wrong::new("it looks like key text").hint("write the thumbprint of the key"));
+    }
+    Err(Wrong::new(format!("{} is no thumbprint of a key", shown(text))).hint(
+        "write the 43 characters that keystead keys shows, or the kid to keystead keys distrust",
+    ))
+}
+
 /// A duration within bounds, both included.
 pub(super) fn within(
     duration: Duration,
@@ -283,6 +298,18 @@ mod tests {
         }
         for bad in ["", "1a", "A", "a__b", "-a", "a b", "a.b", "é", &"a".repeat(65)] {
             assert!(name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn thumbprints() {
+        let good = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
+        assert_eq!(thumbprint(&format!(" {good}\n")).unwrap(), good);
+        // The last character has two bits that belong to no byte: another spelling would never match.
+        let other = good.replace("S4k", "S4l");
+        let short = good.trim_start_matches('k');
+        for bad in ["", "2024-10", short, &format!("{good}A"), &other, &good.replace('_', "/")] {
+            assert!(thumbprint(bad).is_err(), "{bad}");
         }
     }
 

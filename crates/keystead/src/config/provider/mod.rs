@@ -58,6 +58,15 @@ pub struct ProviderConfig {
     pub refresh_interval: Duration,
     /// How long keys are used after the last successful fetch; none: for ever. Default: 24 h.
     pub max_stale: Option<Duration>,
+    /// How long a key that its provider removed is still accepted. Default: not at all.
+    pub removed_key_grace: Duration,
+    /// How long a token with an unknown `kid` waits for the provider to be asked. Default: 1 s.
+    pub unknown_kid_wait: Duration,
+    /// How long after a fetch for an unknown `kid` there is no other, unless it found its key.
+    /// Default: 30 s.
+    pub unknown_kid_cooldown: Duration,
+    /// Keys that are never used, by their thumbprints (RFC 7638, SHA-256).
+    pub distrusted_keys: Vec<String>,
     /// Its network rules.
     pub rules: FetchRules,
     draft: Draft,
@@ -198,6 +207,10 @@ impl PartialEq for ProviderConfig {
             && self.sources == other.sources
             && self.refresh_interval == other.refresh_interval
             && self.max_stale == other.max_stale
+            && self.removed_key_grace == other.removed_key_grace
+            && self.unknown_kid_wait == other.unknown_kid_wait
+            && self.unknown_kid_cooldown == other.unknown_kid_cooldown
+            && self.distrusted_keys == other.distrusted_keys
             && self.rules == other.rules
     }
 }

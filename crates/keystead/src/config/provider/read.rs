@@ -12,7 +12,7 @@ use super::super::read::Reader;
 use super::super::server::set;
 use super::super::settings::{self, Place};
 use super::super::value::{duration, duration_or_forever, shown, text, word};
-use super::build::{INTERVALS, TIMEOUTS};
+use super::build::{COOLDOWNS, GRACES, INTERVALS, TIMEOUTS, WAITS};
 use super::{DiscoveryMode, EndpointOrigin, ProviderConfig, SourceConfig, checks};
 use crate::config::error::Origin;
 use crate::http::{ClientHeaders, Proxies};
@@ -128,6 +128,8 @@ fn read_locations(provider: &mut ProviderConfig, reader: &mut Reader<'_>) {
         provider.add(SourceConfig::JwksUrl { url });
     }
     provider.draft.discovery_url = reader.read("discovery_url", url);
+    let thumbprint = |node: &Node| checks::thumbprint(text(node)?);
+    set(&mut provider.distrusted_keys, reader.read_each("distrusted_keys", thumbprint));
 }
 
 fn read_access(provider: &mut ProviderConfig, reader: &mut Reader<'_>) {
@@ -151,6 +153,7 @@ fn add_header(headers: &mut ClientHeaders, entry: &Entry) -> Result<(), Wrong> {
 fn read_tuning(provider: &mut ProviderConfig, reader: &mut Reader<'_>) {
     read_policy(provider, reader);
     read_refresh(provider, reader);
+    read_unknown_kids(provider, reader);
     let rules = &mut provider.rules;
     let timeout = |node: &Node| checks::within(duration(node)?, TIMEOUTS.0, TIMEOUTS.1);
     set(&mut rules.connect_timeout, reader.read("connect_timeout", timeout));
@@ -210,6 +213,15 @@ fn read_refresh(provider: &mut ProviderConfig, reader: &mut Reader<'_>) {
         word(node, &[("document", Document), ("discovery", Discovery)])
     });
     set(&mut provider.draft.endpoint_origin, origin);
+}
+
+fn read_unknown_kids(provider: &mut ProviderConfig, reader: &mut Reader<'_>) {
+    let mut read = |name, (least, most)| {
+        reader.read(name, |node| checks::within(duration(node)?, least, most))
+    };
+    set(&mut provider.removed_key_grace, read("removed_key_grace", GRACES));
+    set(&mut provider.unknown_kid_wait, read("unknown_kid_wait", WAITS));
+    set(&mut provider.unknown_kid_cooldown, read("unknown_kid_cooldown", COOLDOWNS));
 }
 
 fn required_claims(node: &Node) -> Result<Vec<(String, ClaimRule)>, Wrong> {
