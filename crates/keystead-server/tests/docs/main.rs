@@ -51,6 +51,7 @@ documents! {
     idp_faults: "docs/idp_faults.md",
     library: "docs/library.md",
     logs: "docs/logs.md",
+    metrics: "docs/metrics.md",
     non_goals: "docs/non-goals.md",
     provider_states: "docs/provider-states.md",
     rejections: "docs/rejections.md",
