@@ -153,6 +153,13 @@ fn a_server_that_is_restarted_while_its_provider_is_down_accepts_at_once() {
     assert!(akko["keys"][0]["age_seconds"].is_u64());
     assert_eq!(akko["snapshot"]["file"], kept.to_str().unwrap());
     assert!(akko["snapshot"]["age_seconds"].is_u64());
+    let confirmed = r#"keystead_snapshot_confirmed_timestamp_seconds{provider="akko"}"#;
+    assert!(server.metric(confirmed).unwrap() > 1.7e9);
+    let writes = |result| {
+        let labels = format!("{{provider=\"akko\",result=\"{result}\"}}");
+        server.metric(&format!("keystead_snapshot_writes_total{labels}"))
+    };
+    assert_eq!((writes("ok"), writes("error")), (Some(0.0), Some(0.0)));
 
     idp.up().unwrap();
     server.line(|line| line["event"] == "provider.state" && line["state"] == "ready");

@@ -144,20 +144,27 @@ impl LiveKeys {
         change
     }
 
-    /// Accepts these beside the live keys until their time, as what was removed before.
-    pub(super) fn let_leave(&mut self, keys: impl IntoIterator<Item = (Arc<Jwk>, Duration)>) {
+    /// Accepts these beside the live keys until their time, as what was removed before; those that
+    /// were not live.
+    pub(super) fn let_leave(
+        &mut self,
+        keys: impl IntoIterator<Item = (Arc<Jwk>, Duration)>,
+    ) -> Vec<Arc<Jwk>> {
+        let mut added = Vec::new();
         let published = self.published();
         let mut leaving = std::mem::take(&mut self.leaving);
         for (key, leaves) in keys {
             let is_it = |other: &Arc<Jwk>| other.material() == key.material();
             let is_live = self.keys.keys().iter().any(is_it);
             if !is_live && leaving.len() < MOST && !leaving.iter().any(|(other, _)| is_it(other)) {
+                added.push(Arc::clone(&key));
                 leaving.push((key, leaves));
             }
         }
         leaving.sort_by_key(|(_, leaves)| *leaves);
         let kept = std::mem::take(&mut self.kept);
         self.assemble(published, kept, leaving);
+        added
     }
 
     /// Takes away what was removed and has been accepted for long enough.

@@ -35,9 +35,11 @@ impl Lifecycle {
         let latest = now.saturating_add(self.schedule.removed_key_grace);
         let guarded = Removal::Guarded { leaves: latest };
         let removal = if facts.serves(now) { guarded } else { Removal::AtOnce };
-        let change = self.live.replace(set, removal, now);
+        let mut change = self.live.replace(set, removal, now);
         let leaving = leaving.into_iter().map(|(key, leaves)| (key, leaves.min(latest)));
-        self.live.let_leave(leaving.filter(|(_, leaves)| *leaves > now));
+        let leaving = self.live.let_leave(leaving.filter(|(_, leaves)| *leaves > now));
+        change.added.extend(leaving.iter().cloned());
+        change.leaving.extend(leaving);
         self.last_success = Some(now);
         self.restored_age = Some(age);
         Some(change)
@@ -139,7 +141,8 @@ mod tests {
         let mut source = Lifecycle::new(SourceKind::Network, schedule, 0);
         let key = |n: u8| Arc::clone(&set(&[n]).keys()[0]);
         let leaving = [(key(2), s(900)), (key(3), s(60)), (key(4), s(10)), (key(1), s(70))];
-        source.restore(s(10), s(5), set(&[1]), leaving).unwrap();
+        let change = source.restore(s(10), s(5), set(&[1]), leaving).unwrap();
+        assert_eq!((change.added.len(), change.leaving.len()), (3, 2));
         assert_eq!(source.keys(), &set(&[1, 3, 2]), "neither what has left nor what is published");
         assert_eq!(
             source.leaving(),

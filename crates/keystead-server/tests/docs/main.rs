@@ -47,11 +47,15 @@ documents! {
     config: "docs/config.md",
     getting_started: "docs/getting-started.md",
     http: "docs/http.md",
+    idp: "docs/idp.md",
+    idp_faults: "docs/idp_faults.md",
     library: "docs/library.md",
     logs: "docs/logs.md",
+    metrics: "docs/metrics.md",
     non_goals: "docs/non-goals.md",
     provider_states: "docs/provider-states.md",
     rejections: "docs/rejections.md",
+    resilience: "docs/resilience.md",
     snapshot: "docs/snapshot.md",
 }
 

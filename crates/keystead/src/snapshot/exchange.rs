@@ -147,21 +147,40 @@ fn to_the_millisecond(wall: Duration) -> Duration {
 }
 
 /// Puts the keys of a snapshot in place, as far as their sources are configured and hold no younger
-/// ones. What is held afterwards has to be published.
+/// ones, and publishes them.
 pub(super) fn restore(provider: &Provider, snapshot: &ProviderSnapshot) -> Vec<Imported> {
     let issuer = &provider.config().policy.issuer;
+    let mut changes = Vec::new();
     let restored = snapshot.sources.iter().map(|source| {
         let is_it = |slot: &&Slot| binding(issuer, slot).as_ref() == Some(&source.binding);
         let outcome = match provider.slots().iter().find(is_it) {
-            Some(slot) => restore_source(provider, slot, source),
             None => ImportOutcome::UnknownSource,
+            Some(slot) => match restore_source(provider, slot, source) {
+                None => ImportOutcome::NotNewer,
+                Some((change, expired)) => {
+                    let outcome = taken(&change, expired);
+                    changes.push((slot, change));
+                    outcome
+                }
+            },
         };
         imported(&provider.config().name, snapshot, source, outcome)
     });
-    restored.collect()
+    let restored = restored.collect();
+    provider.take_in_restored();
+    // Whom this process believed is told by its log, wherever that came from.
+    for (slot, change) in &changes {
+        crate::report::change(provider, slot, change);
+    }
+    restored
 }
 
-fn restore_source(provider: &Provider, slot: &Slot, source: &SourceSnapshot) -> ImportOutcome {
+/// What that changed, and whether the keys are past `max_stale`; none: they were not taken.
+fn restore_source(
+    provider: &Provider,
+    slot: &Slot,
+    source: &SourceSnapshot,
+) -> Option<(Change, bool)> {
     let clock = provider.clock();
     let (wall, now) = (clock.wall(), clock.monotonic());
     // What comes from the future has no age that could be known. It counts from now on, so that its
@@ -173,9 +192,7 @@ fn restore_source(provider: &Provider, slot: &Slot, source: &SourceSnapshot) -> 
     let leaving = source.leaving.iter().map(|leaving| {
         (Arc::clone(&leaving.key), now.saturating_add(leaving.until.saturating_sub(wall)))
     });
-    let Some(change) = cell.lifecycle.restore(now, age, source.keys.clone(), leaving) else {
-        return ImportOutcome::NotNewer;
-    };
+    let change = cell.lifecycle.restore(now, age, source.keys.clone(), leaving)?;
     // It is not the tag of this set.
     cell.tag = None;
     cell.last_success = Some(confirmed);
@@ -186,7 +203,8 @@ fn restore_source(provider: &Provider, slot: &Slot, source: &SourceSnapshot) -> 
     if let (SlotKind::Discovery(discovery), Some(endpoint)) = (&slot.kind, &source.endpoint) {
         discovery.recall(endpoint);
     }
-    taken(&change, cell.lifecycle.facts().is_expired(now))
+    let expired = cell.lifecycle.facts().is_expired(now);
+    Some((change, expired))
 }
 
 fn taken(change: &Change, expired: bool) -> ImportOutcome {
@@ -209,7 +227,6 @@ pub(crate) fn import(providers: &[Arc<Provider>], snapshot: &Snapshot) -> Vec<Im
             continue;
         };
         let restored = restore(provider, found);
-        provider.take_in_restored();
         super::report::imported(provider, &restored);
         all.extend(restored);
     }

@@ -10,6 +10,7 @@ use super::error::{SnapshotError, SnapshotProblem};
 use super::exchange::{self, identity};
 use super::store::{Put, Store};
 use super::{Patience, ProviderSnapshot, SourceSnapshot, report};
+use crate::metrics::SnapshotMetrics;
 use crate::provider::{Provider, Slot};
 use crate::status::timestamp;
 
@@ -103,6 +104,13 @@ impl Keeper {
     }
 }
 
+impl Seen {
+    /// When the keys in the file were confirmed; of several sources, the longest ago.
+    fn confirmed(&self) -> Option<Duration> {
+        self.stored.iter().flat_map(|stored| &stored.sources).map(|source| source.confirmed).min()
+    }
+}
+
 /// Has a provider keep its keys in this folder from now on, if it has any that are worth it.
 pub(crate) fn attach(provider: &Provider, store: Option<&Store>) {
     let keeper = provider.keeper();
@@ -181,22 +189,22 @@ fn take_in(
     read: Result<Option<ProviderSnapshot>, SnapshotError>,
 ) {
     let keeper = provider.keeper();
+    if keeper.store().as_ref() != Some(store) {
+        return;
+    }
     match read {
         Ok(None) => {}
         Ok(Some(snapshot)) => {
             let restored = exchange::restore(provider, &snapshot);
             report::restored(provider, &restored);
             keeper.seen().stored = Some(snapshot);
-            provider.take_in_restored();
         }
         Err(error) => {
             report::refused(provider, &error);
             keeper.seen().refused = Some(error);
         }
     }
-    if keeper.store().as_ref() == Some(store) {
-        keeper.loaded.send_replace(true);
-    }
+    keeper.loaded.send_replace(true);
 }
 
 /// Writes the snapshot if that is due; when it has to be tried again.
@@ -299,15 +307,21 @@ pub(crate) fn status(provider: &Provider) -> Option<SnapshotStatus> {
         let error = error.as_ref()?;
         Some(SnapshotErrorStatus { code: error.code(), detail: error.to_string() })
     };
-    let confirmed = seen.stored.iter().flat_map(|stored| &stored.sources).map(|s| s.confirmed);
     let now = provider.clock().wall();
     Some(SnapshotStatus {
         file: store.file(&provider.config().name).display().to_string(),
-        age_seconds: confirmed.min().map(|confirmed| now.saturating_sub(confirmed).as_secs()),
+        age_seconds: seen.confirmed().map(|confirmed| now.saturating_sub(confirmed).as_secs()),
         last_written: seen.last_written.map(timestamp),
         last_error: shown(&seen.error),
         refused: shown(&seen.refused),
         writes: seen.writes,
         failures: seen.failures,
     })
+}
+
+/// The numbers of the snapshot of a provider, where one is kept.
+pub(crate) fn numbers(provider: &Provider) -> Option<SnapshotMetrics> {
+    let seen = provider.keeper().seen();
+    seen.store.as_ref()?;
+    Some(SnapshotMetrics::new(seen.writes, seen.failures, seen.confirmed()))
 }

@@ -26,7 +26,9 @@ use keystead_core::{Jwk, KeySet};
 pub use error::{SnapshotError, SnapshotProblem};
 pub use exchange::{ImportOutcome, Imported};
 pub(crate) use exchange::{Restored, import, record, remark};
-pub(crate) use keeper::{Keeper, attach, keep, load_now, loaded, refusal, save_now, status};
+pub(crate) use keeper::{
+    Keeper, attach, keep, load_now, loaded, numbers, refusal, save_now, status,
+};
 pub use keeper::{SnapshotErrorStatus, SnapshotStatus};
 pub(crate) use store::Store;
 

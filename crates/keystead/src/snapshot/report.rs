@@ -15,7 +15,8 @@ pub(super) fn restored(provider: &Provider, sources: &[Imported]) {
         provider = name,
         keys,
         age_seconds = age,
-        "provider {name} has {keys} keys from its snapshot, age {age} s"
+        "provider {name} has {} from its snapshot, age {age} s",
+        count(keys)
     );
     let ahead = oldest.saturating_sub(provider.clock().wall()).as_secs();
     if ahead > 0 {
@@ -47,13 +48,18 @@ pub(super) fn imported(provider: &Provider, sources: &[Imported]) {
             ImportOutcome::Taken { removed, .. } => removed,
             _ => &[],
         }),
-        "provider {name} took {keys} keys from an imported snapshot, age {age} s"
+        "provider {name} took {} from an imported snapshot, age {age} s",
+        count(keys)
     );
 }
 
 fn list(sources: &[Imported], of: impl Fn(&ImportOutcome) -> &[String]) -> String {
     let all: Vec<_> = sources.iter().flat_map(|source| of(&source.outcome)).cloned().collect();
     all.join(",")
+}
+
+fn count(keys: usize) -> String {
+    if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") }
 }
 
 /// How many keys were added, and when the oldest of them were confirmed.
