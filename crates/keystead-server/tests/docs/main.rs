@@ -47,6 +47,8 @@ documents! {
     config: "docs/config.md",
     getting_started: "docs/getting-started.md",
     http: "docs/http.md",
+    idp: "docs/idp.md",
+    idp_faults: "docs/idp_faults.md",
     library: "docs/library.md",
     logs: "docs/logs.md",
     metrics: "docs/metrics.md",
