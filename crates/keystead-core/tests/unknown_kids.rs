@@ -64,7 +64,11 @@ proptest! {
                 Event::Ask { from, kids } => {
                     for number in from..from.saturating_add(kids) {
                         match (machine.wish(Some(&kid(number)), now), &mut asked_for) {
-                            (Wish::Join, Some(asked_for)) => asked_for.push(number),
+                            (Wish::Join, Some(asked_for)) => {
+                                if !asked_for.contains(&number) {
+                                    asked_for.push(number);
+                                }
+                            }
                             (Wish::Start, None) => {
                                 let rested = spent.is_none_or(|at| now >= at + COOLDOWN);
                                 prop_assert!(rested, "asked at {:?} and {now:?}", spent);
