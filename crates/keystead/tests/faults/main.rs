@@ -112,6 +112,8 @@ impl Cell {
             self.start();
         } else {
             self.start();
+            // On a busy machine the first attempt may have run out of time.
+            self.recovered();
             old = Some(token(&self.faulty));
             if moment == Moment::Rotation {
                 self.faulty.rotate(REALM).unwrap();
