@@ -8,7 +8,7 @@
 )]
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -240,9 +240,8 @@ fn health_asks_the_admin_listener_and_answers_with_its_exit_code() {
     assert!(text(&stranger.stderr).contains("is not HTTP"), "{}", text(&stranger.stderr));
     asked.join().unwrap();
 
-    drop(listener);
-    assert!(TcpStream::connect(&address).is_err());
-    assert_eq!(code(&run(&["health", "--address", &address], b"")), 1, "nobody is there");
+    // A port that this test had would be taken by others meanwhile; nobody takes this one.
+    assert_eq!(code(&run(&["health", "--address", "127.0.0.1:1"], b"")), 1, "nobody is there");
 }
 
 #[test]

@@ -159,6 +159,99 @@ fn realms_are_issuers_of_their_own() {
 }
 
 #[test]
+fn a_provider_misbehaves_as_told_until_it_is_healed() {
+    let provider = Provider::start(&[]);
+    let issuer = provider.issuer("demo");
+    let token = provider.told("mint", &["--aud", "catalog"]);
+    for (fault, said) in [
+        (&["html"][..], "the answer is HTML"),
+        (&["empty_set"], "the set is empty"),
+        (&["status_503", "--document", "jwks", "--for", "1h"], "answered 503"),
+        (&["oversized", "--document", "jwks", "--amount", "600000"], "more than 524288 bytes"),
+        (&["wrong_issuer", "--realm", "demo"], "somebody.else.example"),
+        (&["reset"], "the connection broke"),
+    ] {
+        assert_eq!(provider.told("fault", fault), fault[0]);
+        let (code, stderr) = verify(&issuer, "catalog", &token);
+        assert_eq!(code, 69, "{fault:?}: {stderr}");
+        assert!(stderr.contains(said), "{fault:?}: {stderr}");
+        assert!(!provider.state()["served"][fault[0]].is_null());
+        assert_eq!(provider.told("heal", &[]), "healed");
+        assert_eq!(verify(&issuer, "catalog", &token).0, 0);
+    }
+    assert_eq!(provider.told("fault", &["down"]), "down");
+    assert_eq!(provider.state()["up"], false);
+    provider.told("heal", &[]);
+    assert_eq!(provider.state()["up"], true);
+
+    provider.told("fault", &["html", "--document", "discovery", "--requests", "7"]);
+    let shown = provider.told("state", &[]);
+    let order = "order html: begun true, document discovery, left 7, met 0, requests 7\n";
+    assert!(shown.contains(order), "{shown}");
+    assert!(shown.contains("served html: connections 0, discovery 1, jwks 0"), "{shown}");
+
+    let kid = provider.told("recreate", &[]);
+    assert_eq!(provider.state()["realms"]["demo"]["keys"][0]["kid"], kid.as_str());
+}
+
+#[test]
+fn a_script_is_a_file_of_orders() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let script = file("script", "# boots\n{\"fault\": \"status_503\"}\n{\"fault\": \"html\"}\n");
+    let provider = Provider::start(&["--faults", &script]);
+    let token = provider.told("mint", &["--aud", "catalog"]);
+    let issuer = provider.issuer("demo");
+    assert_eq!(verify(&issuer, "catalog", &token).0, 69);
+    provider.told("heal", &[]);
+    assert_eq!(verify(&issuer, "catalog", &token).0, 0);
+    assert_eq!(provider.told("script", &[&script]), "2 orders");
+    assert_eq!(verify(&issuer, "catalog", &token).0, 69);
+
+    let wrong = file("wrong", "{\"fault\": \"html\"}\n{\"fault\": \"htlm\"}\n");
+    let output = provider.tell("script", &[&wrong]);
+    assert_eq!(output.status.code(), Some(64));
+    let said = format!("{wrong}: line 2: there is no fault \"htlm\"");
+    assert!(text(&output.stderr).contains(&said), "{}", text(&output.stderr));
+    let tls = file("tls", "{\"fault\": \"tls_expired\"}\n");
+    let output = keystead(&["idp", "--listen", "127.0.0.1:0", "--faults", &tls]).output().unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    assert!(text(&output.stderr).contains("needs a provider that serves over TLS"));
+    let large = file("large", &"#".repeat(300 * 1024));
+    assert_eq!(provider.tell("script", &[&large]).status.code(), Some(64));
+    assert_eq!(provider.tell("script", &["/nowhere/at/all"]).status.code(), Some(1));
+}
+
+#[test]
+fn a_provider_over_tls_writes_its_ca_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    let provider = Provider::start(&["--tls", ca.to_str().unwrap()]);
+    assert!(provider.issuer("demo").starts_with("https://127.0.0.1:"));
+    assert!(std::fs::read_to_string(&ca).unwrap().starts_with("-----BEGIN CERTIFICATE-----\n"));
+    provider.told("fault", &["tls_expired", "--requests", "3"]);
+    let order = serde_json::json!(
+        {"fault": "tls_expired", "requests": 3, "begun": true, "met": 0, "left": 3}
+    );
+    assert_eq!(provider.state()["orders"], serde_json::json!([order]));
+}
+
+#[test]
+fn the_catalogue_needs_no_provider() {
+    let listed = keystead(&["idp", "faults"]).stdout(Stdio::piped()).output().unwrap();
+    assert!(text(&listed.stdout).starts_with("down                     The port is closed"));
+    let json = keystead(&["idp", "faults", "--format", "json"]).output().unwrap();
+    let catalogue: Vec<Value> = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(catalogue.len(), text(&listed.stdout).lines().count());
+    let oversized = catalogue.iter().find(|entry| entry["name"] == "oversized").unwrap();
+    assert_eq!(oversized["amount"]["default"], 524_289);
+}
+
+#[test]
 fn what_makes_no_sense_is_usage_and_nobody_there_is_no() {
     let code = |arguments: &[&str]| keystead(arguments).output().unwrap().status.code().unwrap();
     assert_eq!(code(&["idp", "serve", "--listen", "192.0.2.1:0"]), 64, "not loopback");
@@ -166,6 +259,11 @@ fn what_makes_no_sense_is_usage_and_nobody_there_is_no() {
     assert_eq!(code(&["idp", "mint"]), 64, "no audience");
     assert_eq!(code(&["idp", "mint", "--aud", "x", "--claim", "groups"]), 64);
     assert_eq!(code(&["idp", "serve", "--alg", "RS257"]), 64);
+    assert_eq!(code(&["idp", "fault"]), 64, "no fault");
+    assert_eq!(code(&["idp", "fault", "htlm"]), 64);
+    assert_eq!(code(&["idp", "fault", "html", "--document", "keys"]), 64);
+    assert_eq!(code(&["idp", "fault", "html", "--for", "soon"]), 64);
+    assert_eq!(code(&["idp", "fault", "html", "--for", "1s", "--requests", "1"]), 64);
     // A port that was free a moment ago.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     assert_eq!(code(&["idp", "up", "--control", &free.to_string()]), 1);

@@ -10,6 +10,7 @@ mod fetch;
 pub mod idp;
 mod keys;
 mod mint;
+pub mod scenario;
 
 pub use clock::{ManualClock, PausedClock};
 pub use error::MintError;

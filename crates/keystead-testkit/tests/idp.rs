@@ -401,7 +401,8 @@ fn the_control_endpoint_does_what_the_handle_does_and_outlives_an_outage() {
             "jwks_url": idp.jwks_url("a").unwrap(),
             "keys": [{"kid": second, "alg": "ES256"}],
             "requests": {"discovery": 0, "jwks": 1, "other": 0},
-        }}})
+            "conditional": 0,
+        }}, "orders": [], "served": {}})
     );
 }
 
@@ -423,7 +424,7 @@ fn a_control_request_that_cannot_be_done_is_refused_in_words() {
         ("/mint", r#"{"realm": "a", "audience": "x"}"#, "bad_request"),
         ("/mint", "[]", "bad_request"),
         ("/mint", "{", "bad_request"),
-        ("/mint", &format!("\"{}\"", "x".repeat(70_000)), "bad_request"),
+        ("/mint", &format!("\"{}\"", "x".repeat(300_000)), "bad_request"),
         ("/rotate", "", "which_realm"),
         ("/rotate", r#"{"kid": "x"}"#, "bad_request"),
         ("/withdraw", r#"{"realm": "a"}"#, "bad_request"),

@@ -4,6 +4,7 @@
 //! in the background: no provider is ever a gate in front of another, or of a key that is there
 //! already. What decides a verdict lives in [`core`].
 
+mod bounded_file;
 mod clock;
 pub mod config;
 mod crypto;
@@ -24,3 +25,12 @@ pub use status::{KeyStatus, ProviderStatus, SourceErrorStatus, SourceStatus, Sta
 pub use verifier::{
     ClaimsError, RefreshError, RefreshHandle, VerifiedToken, Verifier, VerifierBuilder,
 };
+
+/// The documents whose examples are run as doc tests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../../README.md")]
+    mod readme {}
+    #[doc = include_str!("../../../docs/library.md")]
+    mod library {}
+}

@@ -12,6 +12,7 @@ use keystead::config::{
 };
 use keystead::core::DisabledWhy;
 use keystead::core::{Algorithm, AlgorithmSet, Audiences, ClaimRule};
+use keystead::http::Proxies;
 
 /// The public key of RFC 8037, appendix A.2.
 const ED25519: &str =
@@ -414,13 +415,14 @@ keys_file: [/a.pem, /b.json]
 discovery: issuer
 refresh_interval: 30s
 max_stale: forever
-removed_key_grace: 48h
-unknown_kid_wait: 0s
-unknown_kid_cooldown: 10s
-distrusted_keys: kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k
 connect_timeout: 100ms
 timeout: 1s
 plain_http: any
+ca_file: /etc/ca.pem
+proxy: http://squid:3128
+tls_server_name: sso.example
+token_file: /run/token
+headers: {{X-Api-Key: secret, X-Other: 007}}
 private_addresses: any"
     ));
     assert!(provider.is_enabled(), "{provider:?}");
@@ -445,13 +447,124 @@ private_addresses: any"
     assert_eq!(provider.sources.len(), 4);
     assert_eq!(provider.refresh_interval, Duration::from_secs(30));
     assert_eq!(provider.max_stale, None);
+    assert_eq!(provider.rules.connect_timeout, Duration::from_millis(100));
+    assert_eq!(provider.rules.timeout, Duration::from_secs(1));
+    assert!(provider.rules.plain_http_anywhere && provider.rules.private_addresses_anywhere);
+    let rules = &provider.rules;
+    assert_eq!(rules.ca_file, Some(PathBuf::from("/etc/ca.pem")));
+    assert_eq!(rules.proxies, Proxies::through("squid:3128").unwrap());
+    assert_eq!(rules.tls_server_name.as_deref(), Some("sso.example"));
+    assert_eq!(rules.token_file, Some(PathBuf::from("/run/token")));
+    assert_eq!(format!("{:?}", rules.headers), r#"{"x-api-key", "x-other"}"#);
+    let base = "issuer: https://h\naudiences: a\n";
+    let provider =
+        self::provider(&format!("{base}connect_to: '[::1]:8443'\ntls_server_name: 10.0.0.1"));
+    assert!(provider.is_enabled(), "{provider:?}");
+    assert_eq!(provider.rules.connect_to.unwrap().to_string(), "[::1]:8443");
+}
+
+#[test]
+fn a_mistake_in_how_a_provider_is_reached_disables_it() {
+    for (settings, text) in [
+        ("headers: {Host: hunter2}", "the header host is decided by the client"),
+        ("headers: {X-Key: hunter2, x-key: hunter2}", "names a header twice"),
+        ("headers: {'X Key': hunter2}", "not the name of a header"),
+        ("headers: {X-Key: \"a\\r\\nhunter2\"}", "has a line break or control"),
+        ("headers: {X-Key: [hunter2]}", "expected one text, found a list"),
+        ("headers: 'X-Key: hunter2'", "expected a map, found a text"),
+        ("headers: [hunter2]", "expected a map, found a list"),
+        ("headers: {AUTHORIZATION: hunter2}\ntoken_file: /t", "contradict each other"),
+        ("token_file: eyJhbGciOiJSUzI1NiJ9.hunter2.hunter2", "looks like the content of a file"),
+        ("ca_file: '-----BEGIN CERTIFICATE-----hunter2'", "looks like the content of a file"),
+        ("tls_server_name: https://h", "cannot be the name of a TLS server"),
+        ("connect_to: https://u:hunter2@h:8443", "more than a host and a port"),
+        ("connect_to: keycloak", "it has no port"),
+        ("proxy: https://u:hunter2@h", "a proxy is spoken to in http"),
+        ("proxy: http://u:hunter2@h/x", "more than host and port"),
+        ("proxy: squid:3128\nconnect_to: h:1", "proxy and connect_to contradict each other"),
+    ] {
+        let config = load(&yaml(&format!(
+            "providers:\n  p:\n{}",
+            indented(&format!("issuer: https://h\naudiences: a\n{settings}"))
+        )));
+        let (why, reason) = disabled(&config.providers[0]);
+        assert_eq!(why, DisabledWhy::Misconfigured, "{settings}");
+        assert!(reason.contains(text), "{settings}: {reason}");
+        assert!(config.problems().iter().all(|problem| problem.hint.is_some()));
+        let shown: Vec<_> = config.origins().map(|(_, value, _)| value).collect();
+        let all = format!("{:?} {:?} {shown:?}", config.providers, config.problems());
+        assert!(!all.contains("hunter2"), "{all}");
+    }
+}
+
+#[test]
+fn blank_takes_headers_files_and_proxies_away() {
+    let text = "
+defaults: {proxy: squid:1, ca_file: /ca.pem}
+providers:
+  plain: {issuer: https://a, audiences: a}
+  own: {issuer: https://b, audiences: a, proxy: '', ca_file: , connect_to: ' ', token_file: ''}
+  off: {issuer: https://c, audiences: a, proxy: off, headers: {X-A: ' ', X-B: b}}
+  dialled: {issuer: https://d, audiences: a, connect_to: kc:8443}
+";
+    let config = load(&with_env(text, &[("HTTPS_PROXY", "http://me:hunter2@environment:3128")]));
+    assert!(config.providers.iter().all(ProviderConfig::is_enabled), "{config:?}");
+    let rules = |name: &str| &config.providers.iter().find(|p| p.name == name).unwrap().rules;
+    assert_eq!(rules("plain").proxies, Proxies::through("squid:1").unwrap());
+    assert_eq!(rules("plain").ca_file, Some(PathBuf::from("/ca.pem")));
+    let environment =
+        Proxies::from_variables([("https_proxy", "http://me:hunter2@environment:3128")]);
+    assert_eq!(rules("own").proxies, environment, "blank leaves the environment's");
+    assert_eq!((&rules("own").ca_file, &rules("own").token_file), (&None, &None));
+    assert_eq!(rules("off").proxies, Proxies::default());
+    assert_eq!(format!("{:?}", rules("off").headers), r#"{"x-b"}"#);
+    let mut noted: Vec<_> = config.notices().iter().map(|n| n.path.as_str()).collect();
+    noted.sort_unstable();
+    let expected = ["off.headers", "own.ca_file", "own.connect_to", "own.proxy", "own.token_file"];
+    assert_eq!(noted, expected.map(|path| format!("providers.{path}")));
+    assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_proxy_of_the_environment_that_cannot_be_used_is_passed_over() {
+    let env = [("https_proxy", "socks5://u:hunter2@h:1080"), ("HTTP_PROXY", "squid:3128")];
+    let config = load(&with_env("providers: {p: {issuer: https://h, audiences: a}}", &env));
+    assert!(config.providers[0].is_enabled());
+    let rules = &config.providers[0].rules;
+    assert_eq!(rules.proxies, Proxies::from_variables([("http_proxy", "squid:3128")]));
+    let notices: Vec<_> = config.notices().iter().map(ToString::to_string).collect();
+    let expected = "variable https_proxy: a proxy is spoken to in http, and in no other scheme: it \
+                    is passed over";
+    assert_eq!(notices, [expected]);
+}
+
+#[test]
+fn two_providers_of_one_issuer_have_to_be_reached_alike() {
+    let config = load(&yaml(
+        "providers:
+  a: {issuer: https://h, audiences: a, headers: {X-A: a}}
+  b: {issuer: https://h, audiences: a, headers: {X-A: b}, token_file: /t, ca_file: /c}
+",
+    ));
+    let (_, reason) = disabled(&config.providers[1]);
+    assert!(reason.contains("not the same ca_file, token_file, headers"), "{reason}");
+}
+
+#[test]
+fn settings_of_unknown_kids_and_removed_keys_are_read() {
+    let provider = provider(
+        "issuer: https://h
+audiences: any
+removed_key_grace: 48h
+unknown_kid_wait: 0s
+unknown_kid_cooldown: 10s
+distrusted_keys: kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+    );
+    assert!(provider.is_enabled(), "{provider:?}");
     assert_eq!(provider.removed_key_grace, Duration::from_secs(48 * 3600));
     assert_eq!(provider.unknown_kid_wait, Duration::ZERO);
     assert_eq!(provider.unknown_kid_cooldown, Duration::from_secs(10));
     assert_eq!(provider.distrusted_keys, ["kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"]);
-    assert_eq!(provider.rules.connect_timeout, Duration::from_millis(100));
-    assert_eq!(provider.rules.timeout, Duration::from_secs(1));
-    assert!(provider.rules.plain_http_anywhere && provider.rules.private_addresses_anywhere);
 }
 
 /// A restriction that is misspelt is never ignored.
@@ -542,6 +655,7 @@ fn variables_reach_every_value() {
         ("KEYSTEAD_PROVIDERS__NEW__KEYS", ED25519),
         ("KEYSTEAD_PROVIDERS__NEW__KEYS_FILE", "/run/secrets/key"),
         ("KEYSTEAD_PROVIDERS__NEW__REQUIRED_CLAIMS", r#"{"Groups": ["a,b", 1], "x": "any"}"#),
+        ("KEYSTEAD_PROVIDERS__NEW__HEADERS", r#"{"X-Key": "a,b"}"#),
         ("KEYSTEAD_PROVIDERS__NEW__JWKS_URL", "https://h/1, https://h/2"),
         ("KEYSTEAD_DEFAULTS__LEEWAY", "1s"),
         ("KEYSTEAD_LOG__LEVEL", "warn"),
@@ -554,6 +668,7 @@ fn variables_reach_every_value() {
     assert_eq!(new.policy.audiences, Audiences::Any);
     assert_eq!(new.policy.leeway, Duration::from_secs(1));
     assert_eq!(new.sources.len(), 4, "{new:?}");
+    assert!(new.rules.headers.contains("x-key"));
     let groups = ClaimRule::OneOf(vec!["a,b".to_owned(), "1".to_owned()]);
     assert_eq!(new.policy.required_claims[0], ("Groups".to_owned(), groups));
 }
@@ -823,6 +938,8 @@ providers:
     issuer: https://a
     audiences: [x]
     jwks_url: https://u:{password}@a/jwks
+    proxy: http://u:{password}@squid:3128
+    headers: {{X-Api-Key: {password}, Authorization: Basic {secret}}}
     keys:
       - |
         -----BEGIN PRIVATE KEY-----
@@ -842,6 +959,7 @@ providers:
 issuer = 'https://a'
 audiences = ['x']
 jwks_url = \"https://u:{password}@a/jwks\"
+headers = {{ X-Api-Key = '{password}' }}
 keys = [
   \"\"\"
 -----BEGIN PRIVATE KEY-----
@@ -916,7 +1034,8 @@ keys = [
         fn no_secret_of_a_variable_is_ever_printed(
             setting in prop::sample::select(vec![
                 "KEYS", "JWKS_URL", "DISCOVERY_URL", "ISSUER", "AUDIENCES", "LEEWAY", "USE",
-                "ALGORITHMS", "REQUIRED_CLAIMS", "KEY", "TYP",
+                "ALGORITHMS", "REQUIRED_CLAIMS", "KEY", "TYP", "HEADERS", "PROXY", "CONNECT_TO",
+                "TOKEN_FILE", "CA_FILE", "TLS_SERVER_NAME",
             ]),
             form in 0_usize..4,
         ) {

@@ -5,8 +5,8 @@
 mod common;
 
 use common::{
-    World, key, metadata, minutes, pass, provider, publishes, refused_connection, secs, status,
-    until,
+    World, key, metadata, minutes, pass, provider, publishes, refused_connection, secs, soon,
+    status, until,
 };
 use keystead::SourceErrorStatus;
 use keystead::config::EndpointOrigin;
@@ -100,13 +100,13 @@ async fn only_404_and_410_lead_to_the_other_forms_and_the_one_that_worked_is_rem
         world.start().await;
         assert_eq!(world.network.requests(), [DOCUMENT, INSERTED, APPENDED, KEYS]);
         assert_eq!(world.state("keycloak"), "ready");
-        world.verifier.refresh("keycloak").await.unwrap();
+        world.refresh("keycloak").await.unwrap();
         assert_eq!(world.network.requests()[4..], [APPENDED, KEYS], "straight to it");
 
         // When it goes away, the forms are tried again from the first.
         world.network.on(APPENDED, [status(404)]);
         world.network.on(DOCUMENT, [metadata(ISSUER, KEYS)]);
-        world.verifier.refresh("keycloak").await.unwrap();
+        world.refresh("keycloak").await.unwrap();
         assert_eq!(world.network.requests()[6..], [APPENDED, DOCUMENT, KEYS]);
     }
 }
@@ -263,7 +263,7 @@ async fn while_the_document_fails_the_last_known_address_is_asked() {
     assert_eq!(last_error(&world).stage, "status");
     assert!(status.reason.starts_with("2 keys are held; discovery "), "{}", status.reason);
     // And what is asked for by hand succeeds as far as keys are had.
-    assert!(world.verifier.refresh("keycloak").await.is_ok());
+    assert!(world.refresh("keycloak").await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -277,7 +277,7 @@ async fn keys_that_move_are_found_within_the_hour_and_at_once_by_hand() {
         world.network.on(moved, [publishes(&[&old, &new])]);
         world.start().await;
         if by_hand {
-            world.verifier.refresh("keycloak").await.unwrap();
+            world.refresh("keycloak").await.unwrap();
         } else {
             pass(minutes(30)).await;
             assert_eq!(world.state("keycloak"), "stale");
@@ -309,7 +309,7 @@ async fn a_restart_of_the_refresh_does_not_forget_the_address() {
     let refreshing = tokio::spawn(async move { verifier.refresh("keycloak").await });
     pass(secs(1)).await;
     world.stop().await;
-    assert!(refreshing.await.unwrap().is_err());
+    assert!(soon(refreshing).await.unwrap().is_err());
     world.network.on(DOCUMENT, [status(500)]);
     let before = world.network.count(KEYS);
     world.start().await;

@@ -193,7 +193,7 @@ async fn new_material_under_an_old_kid_is_accepted_after_a_refresh_and_not_befor
     }
     pass(secs(60)).await;
     assert_eq!(asked(&world), 1, "a bad signature never causes a fetch");
-    world.verifier.refresh("p").await.unwrap();
+    world.refresh("p").await.unwrap();
     assert!(world.accepts(&of_new));
     assert_eq!(world.refusal(&world.token(ISSUER, &old)), (401, "signature.invalid"));
 }

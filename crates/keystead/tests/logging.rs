@@ -350,6 +350,24 @@ async fn a_configuration_that_is_applied_starts_only_what_is_new() {
     assert!(lines.take().is_empty());
 }
 
+/// Who waits for his turn to drive says nothing, until it comes.
+#[tokio::test(start_paused = true)]
+async fn a_second_driver_starts_when_the_first_has_left() {
+    let (lines, _guard) = Lines::listen();
+    let mut world = World::new([provider("p", ISSUER).jwks_url(KEYS)]);
+    world.network.on(KEYS, [publishes(&[&key("K")])]);
+    world.start().await;
+    lines.take();
+    let verifier = world.verifier.clone();
+    let second = tokio::spawn(async move { verifier.drive().await });
+    pass(minutes(60)).await;
+    assert!(lines.take().is_empty());
+    world.stop().await;
+    pass(secs(1)).await;
+    assert_eq!(lines.events("state"), pairs([("provider.start", "ready")]));
+    second.abort();
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_line_holds_a_key_a_token_or_a_secret() {
     let (lines, _guard) = Lines::listen();

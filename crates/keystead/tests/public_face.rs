@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{
-    World, draft, held, key, minutes, pass, provider, publishes, refused_connection, secs, status,
+    World, draft, held, key, minutes, pass, provider, publishes, refused_connection, secs, soon,
+    status,
 };
 use keystead::config::{Config, Layers};
 use keystead::core::Requirements;
@@ -120,7 +121,7 @@ mod apply {
         pass(minutes(60)).await;
         assert_eq!(world.network.count(KEYS), asked);
         assert!(world.verifier.status().providers.keys().eq(["other"]));
-        let unknown = world.verifier.refresh("idp").await.unwrap_err();
+        let unknown = world.refresh("idp").await.unwrap_err();
         assert!(matches!(unknown, RefreshError::UnknownProvider(name) if name == "idp"));
     }
 
@@ -219,25 +220,25 @@ mod refresh {
     #[tokio::test(start_paused = true)]
     async fn it_says_why_it_has_no_good_news() {
         let mut world = World::new([idp()]);
-        let unknown = world.verifier.refresh("nobody").await.unwrap_err();
+        let unknown = world.refresh("nobody").await.unwrap_err();
         assert_eq!(unknown.to_string(), "no provider is called \"nobody\"");
-        let not_started = world.verifier.refresh("idp").await.unwrap_err();
+        let not_started = world.refresh("idp").await.unwrap_err();
         assert!(matches!(not_started, RefreshError::NotStarted));
 
         world.network.on(KEYS, [status(500)]);
         world.start().await;
-        let RefreshError::Failed(failed) = world.verifier.refresh("idp").await.unwrap_err() else {
+        let RefreshError::Failed(failed) = world.refresh("idp").await.unwrap_err() else {
             panic!("it failed for another reason")
         };
         assert_eq!(failed.state, "cold");
         assert!(failed.reason.contains("status 500"), "{}", failed.reason);
 
         world.network.on(KEYS, [publishes(&[&key("K")])]);
-        let refreshed = world.verifier.refresh("idp").await.unwrap();
+        let refreshed = world.refresh("idp").await.unwrap();
         assert_eq!((refreshed.state, refreshed.keys.len()), ("ready", 1));
 
         world.stop().await;
-        let stopped = world.verifier.refresh("idp").await.unwrap_err();
+        let stopped = world.refresh("idp").await.unwrap_err();
         assert_eq!(stopped.to_string(), "the refresh is not running");
     }
 
@@ -248,7 +249,7 @@ mod refresh {
         world.network.on(document, [common::metadata(ISSUER, KEYS)]);
         world.network.on(KEYS, [publishes(&[&key("K")])]);
         world.start().await;
-        world.verifier.refresh("idp").await.unwrap();
+        world.refresh("idp").await.unwrap();
         assert_eq!(world.network.requests(), [document, KEYS, document, KEYS]);
     }
 
@@ -286,7 +287,7 @@ mod refresh {
         let refreshing = tokio::spawn(async move { verifier.refresh("idp").await });
         pass(secs(1)).await;
         world.stop().await;
-        assert!(matches!(refreshing.await.unwrap().unwrap_err(), RefreshError::NotStarted));
+        assert!(matches!(soon(refreshing).await.unwrap().unwrap_err(), RefreshError::NotStarted));
     }
 
     #[tokio::test(start_paused = true)]
@@ -305,7 +306,7 @@ mod refresh {
             let refreshing = tokio::spawn(async move { verifier.refresh("idp").await });
             pass(secs(1)).await;
             world.verifier.apply(Config::of(applied));
-            let found = match refreshing.await.unwrap() {
+            let found = match soon(refreshing).await.unwrap() {
                 Ok(status) => status.state,
                 Err(RefreshError::Failed(_)) => "failed",
                 Err(RefreshError::UnknownProvider(_)) => "unknown",
@@ -322,8 +323,8 @@ mod refresh {
         let local = provider("local", "local").key_source(keys);
         let mut world = World::new([local, idp().switched_off()]);
         world.start().await;
-        assert_eq!(world.verifier.refresh("local").await.unwrap().state, "ready");
-        assert_eq!(world.verifier.refresh("idp").await.unwrap().state, "disabled");
+        assert_eq!(world.refresh("local").await.unwrap().state, "ready");
+        assert_eq!(world.refresh("idp").await.unwrap().state, "disabled");
     }
 }
 
@@ -379,12 +380,12 @@ mod driving {
             pass(minutes(60)).await;
             let asked = world.network.count(KEYS);
             assert!((22..=27).contains(&asked), "{asked}");
-            assert!(world.verifier.refresh("idp").await.is_ok());
+            assert!(world.refresh("idp").await.is_ok());
 
             drivers.remove(0).abort();
             pass(minutes(60)).await;
             assert_eq!(world.network.count(KEYS), asked + 1);
-            let stopped = world.verifier.refresh("idp").await.unwrap_err();
+            let stopped = world.refresh("idp").await.unwrap_err();
             assert!(matches!(stopped, RefreshError::NotStarted));
             world.stop().await;
         }
@@ -401,7 +402,7 @@ mod driving {
         let refreshing = tokio::spawn(async move { verifier.refresh("idp").await });
         pass(secs(1)).await;
         world.stop().await;
-        assert_eq!(refreshing.await.unwrap().unwrap().state, "ready");
+        assert_eq!(soon(refreshing).await.unwrap().unwrap().state, "ready");
         second.abort();
     }
 }

@@ -74,7 +74,7 @@ async fn a_kid_that_no_settled_source_holds_is_unknown() {
     let mut world = World::new([provider("p", ISSUER).key_source(in_process).jwks_url(KEYS)]);
     world.network.on(KEYS, [publishes(&[&remote])]);
     world.start().await;
-    world.verifier.refresh("p").await.unwrap();
+    world.refresh("p").await.unwrap();
     assert_eq!(world.refusal(&world.token(ISSUER, &unknown)), (401, "key.unknown_kid"));
 }
 
@@ -271,7 +271,7 @@ async fn a_set_that_is_too_large_or_empty_is_refused_whole() {
     let mut reasons = Vec::new();
     for bad in [jwks_of(many), jwks_of([]), "{}".to_owned()] {
         world.network.on(KEYS, [Answer::json(bad)]);
-        world.verifier.refresh("p").await.unwrap_err();
+        world.refresh("p").await.unwrap_err();
         let error = world.status("p").sources[0].last_error.clone().unwrap();
         reasons.push((error.code, error.detail));
         assert!(world.accepts(&token), "last-known-good stays");
@@ -287,7 +287,7 @@ async fn a_set_that_is_too_large_or_empty_is_refused_whole() {
         ]
     );
     world.network.on(KEYS, [Answer::json(jwks_of(most))]);
-    world.verifier.refresh("p").await.unwrap();
+    world.refresh("p").await.unwrap();
     assert_eq!(world.state("p"), "ready");
 }
 
@@ -301,7 +301,7 @@ async fn a_set_of_points_off_their_curve_does_not_replace_a_good_one() {
     world.network.on(KEYS, [publishes(&[&good]), Answer::json(jwks_of([off.clone()]))]);
     world.start().await;
     for _ in 0..3 {
-        world.verifier.refresh("p").await.unwrap_err();
+        world.refresh("p").await.unwrap_err();
     }
     let status = world.status("p");
     let error = status.sources[0].last_error.as_ref().unwrap();
@@ -311,7 +311,7 @@ async fn a_set_of_points_off_their_curve_does_not_replace_a_good_one() {
 
     // Beside a good key it is shown and spoils nothing; alone in the configuration it is no key.
     world.network.on(KEYS, [Answer::json(jwks_of([good.jwk(), off.clone()]))]);
-    world.verifier.refresh("p").await.unwrap();
+    world.refresh("p").await.unwrap();
     assert_eq!(world.status("p").keys.iter().filter(|key| !key.usable).count(), 1);
     let inline = World::new([provider("p", ISSUER).keys_text(&jwks_of([off]))]);
     assert!(!inline.verifier.can_verify());

@@ -9,7 +9,7 @@ use keystead::core::{
 };
 use keystead::{Clock, Config, RefreshHandle, SystemClock, VerifiedToken, Verifier};
 
-use super::config::{ConfigArgs, Settings};
+use super::config::{ConfigArgs, Settings, proxy_variables};
 use super::console::Console;
 use super::{Exit, Failure, Format, json, token};
 
@@ -138,7 +138,7 @@ impl AskArgs {
         let flags = flags.into_iter().map(|(setting, value)| (path(setting), value));
         let settings: &Settings = self.config.settings();
         let flags = flags.chain(settings.layer()).collect();
-        let layers = Layers { flags, ..Layers::default() };
+        let layers = Layers { flags, env: proxy_variables(), ..Layers::default() };
         let config = Config::load(&layers).map_err(|error| Failure::Configuration(error, None))?;
         match in_words_of_flags(&config) {
             Some(problem) => Err(Failure::Usage(problem)),

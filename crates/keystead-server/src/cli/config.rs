@@ -114,6 +114,11 @@ fn variables() -> Vec<(String, String)> {
     std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
 }
 
+/// The environment without the settings of Keystead: of what is left, those that name proxies count.
+pub(crate) fn proxy_variables() -> Vec<(String, String)> {
+    variables().into_iter().filter(|(name, _)| !name.starts_with("KEYSTEAD_")).collect()
+}
+
 fn setting(argument: &str) -> Result<(String, String), String> {
     let (path, value) = argument.split_once('=').ok_or("write PATH=VALUE, such as drain=0s")?;
     Ok((path.to_owned(), value.to_owned()))

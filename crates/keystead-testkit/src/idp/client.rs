@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::fault::Order;
 use super::mint_request::MintRequest;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -74,6 +75,40 @@ impl ControlClient {
         self.string("/rotate", &with_realm(realm, Map::new()), "kid")
     }
 
+    /// Replaces every key and returns the new one's kid. The realm may be left out when the provider
+    /// has only one.
+    ///
+    /// # Errors
+    /// Any [`ControlError`].
+    pub fn recreate(&self, realm: Option<&str>) -> Result<String, ControlError> {
+        self.string("/recreate", &with_realm(realm, Map::new()), "kid")
+    }
+
+    /// Misbehaves in this way: see [`Idp::fault`](super::Idp::fault).
+    ///
+    /// # Errors
+    /// Any [`ControlError`].
+    pub fn fault(&self, order: impl Into<Order>) -> Result<(), ControlError> {
+        self.call("POST", "/fault", Some(&order.into().to_json())).map(drop)
+    }
+
+    /// Misbehaves in these ways: see [`Idp::script`](super::Idp::script).
+    ///
+    /// # Errors
+    /// Any [`ControlError`].
+    pub fn script(&self, orders: &[Order]) -> Result<(), ControlError> {
+        let script: Vec<Value> = orders.iter().map(Order::to_json).collect();
+        self.call("POST", "/faults", Some(&json!({ "script": script }))).map(drop)
+    }
+
+    /// Behaves from now on: see [`Idp::heal`](super::Idp::heal).
+    ///
+    /// # Errors
+    /// Any [`ControlError`].
+    pub fn heal(&self) -> Result<(), ControlError> {
+        self.call("DELETE", "/faults", None).map(drop)
+    }
+
     /// Takes the keys with this kid out of the JWK Set.
     ///
     /// # Errors
@@ -99,8 +134,9 @@ impl ControlClient {
         self.call("POST", "/up", Some(&json!({}))).map(drop)
     }
 
-    /// The provider's state: `up`, `listen` and `realms` (per name `issuer`, `discovery_url`,
-    /// `jwks_url`, `keys` with `kid` and `alg`, and `requests` per document).
+    /// The provider's state: `up`, `listen`, `realms` (per name `issuer`, `discovery_url`, `jwks_url`,
+    /// `keys` with `kid` and `alg`, `requests` per document and how many of them were `conditional`),
+    /// `orders` that are not over, and per fault how many requests were `served` so.
     ///
     /// # Errors
     /// Any [`ControlError`].

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use keystead::core::Algorithm;
 use keystead::{Clock, SystemClock};
 
+use super::fault::Order;
 use crate::SigningKey;
 
 /// Where `keystead idp serve` listens unless told otherwise.
@@ -29,8 +30,13 @@ pub struct IdpConfig {
     pub control: Option<SocketAddr>,
     /// The realms, each an issuer of its own. At least one.
     pub realms: Vec<RealmConfig>,
-    /// What tokens are dated by. Default: the clock of the operating system.
+    /// What tokens are dated by, and how long faults last. Default: the clocks of the operating
+    /// system.
     pub clock: Arc<dyn Clock>,
+    /// What it is spoken to over. Default: plain HTTP.
+    pub transport: Transport,
+    /// What it does wrong from its first request on. Default: nothing.
+    pub script: Vec<Order>,
 }
 
 impl IdpConfig {
@@ -43,6 +49,8 @@ impl IdpConfig {
             control: None,
             realms: Vec::new(),
             clock: Arc::new(SystemClock::new()),
+            transport: Transport::PlainHttp,
+            script: Vec::new(),
         }
     }
 
@@ -79,12 +87,38 @@ impl IdpConfig {
         self.clock = Arc::new(clock);
         self
     }
+
+    /// Serves over TLS, with a certificate of a CA that is made for it: see
+    /// [`Idp::ca_pem`](super::Idp::ca_pem).
+    #[must_use]
+    pub const fn over_tls(mut self) -> Self {
+        self.transport = Transport::Tls;
+        self
+    }
+
+    /// Does this wrong from its first request on, one order after the other.
+    #[must_use]
+    pub fn script(mut self, orders: impl IntoIterator<Item = Order>) -> Self {
+        self.script = orders.into_iter().collect();
+        self
+    }
 }
 
 impl Default for IdpConfig {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// What a provider is spoken to over.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Transport {
+    /// HTTP as it is.
+    #[default]
+    PlainHttp,
+    /// HTTP over TLS. The certificate names `localhost`, 127.0.0.1 and `::1`.
+    Tls,
 }
 
 /// One issuer of the provider.
@@ -104,6 +138,8 @@ pub struct RealmConfig {
     pub well_known: WellKnown,
     /// The `Cache-Control` of its JWK Set. Default: none.
     pub cache_control: Option<String>,
+    /// Whether its JWK Set can be asked for conditionally. Default: it cannot.
+    pub validator: Validator,
     /// What its metadata says. Default: the truth.
     pub metadata: Metadata,
 }
@@ -119,6 +155,7 @@ impl RealmConfig {
             keys: Vec::new(),
             well_known: WellKnown::Oidc,
             cache_control: None,
+            validator: Validator::Absent,
             metadata: Metadata::default(),
         }
     }
@@ -158,6 +195,13 @@ impl RealmConfig {
         self
     }
 
+    /// Serves its JWK Set with an `ETag`, and 304 to whoever has that body already.
+    #[must_use]
+    pub const fn with_etag(mut self) -> Self {
+        self.validator = Validator::Etag;
+        self
+    }
+
     /// Says this in its metadata.
     #[must_use]
     pub fn metadata(mut self, metadata: Metadata) -> Self {
@@ -176,6 +220,17 @@ impl From<String> for RealmConfig {
     fn from(name: String) -> Self {
         Self::new(name)
     }
+}
+
+/// Whether a JWK Set can be asked for conditionally (RFC 9110 section 13).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Validator {
+    /// It cannot: there is no validator.
+    #[default]
+    Absent,
+    /// It has an `ETag`, a digest of the body.
+    Etag,
 }
 
 /// Under which paths a realm's provider metadata is served; 404 under the others.

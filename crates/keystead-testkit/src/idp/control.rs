@@ -15,13 +15,14 @@ use tokio::task;
 
 use super::documents::{self, Answer, error_answer, json_answer, method_not_allowed, refusal};
 use super::error::IdpError;
+use super::fault::{Extent, Fault, Order, orders};
 use super::mint_request::{MintRequest, string, unknown};
 use super::provider::Provider;
-use super::realm::Realm;
+use super::realm::{Realm, Requests};
 use super::server::Commands;
 
 /// How many bytes a request may have.
-const MAX_BODY: usize = 64 * 1024;
+const MAX_BODY: usize = 256 * 1024;
 
 /// The answer to one control request.
 pub(super) async fn answer(
@@ -34,16 +35,18 @@ pub(super) async fn answer(
         return error_answer(StatusCode::FORBIDDEN, "forbidden", description);
     }
     let path = request.uri().path().to_owned();
-    let expected = match path.as_str() {
-        "/state" => Method::GET,
-        "/mint" | "/rotate" | "/withdraw" | "/down" | "/up" => Method::POST,
+    let allowed = match path.as_str() {
+        "/state" => "GET",
+        "/mint" | "/rotate" | "/recreate" | "/withdraw" | "/down" | "/up" | "/fault" => "POST",
+        "/faults" => "POST, DELETE",
         _ => {
-            let description = "known are /mint, /rotate, /withdraw, /down, /up and /state";
+            let description = "known are /mint, /rotate, /recreate, /withdraw, /down, /up, /fault, \
+                               /faults and /state";
             return error_answer(StatusCode::NOT_FOUND, "not_found", description);
         }
     };
-    if request.method() != expected {
-        return method_not_allowed(if expected == Method::GET { "GET" } else { "POST" });
+    if !allowed.split(", ").any(|allowed| request.method() == allowed) {
+        return method_not_allowed(allowed);
     }
     match operate(&path, provider, &commands, request).await {
         Ok(body) => json_answer(StatusCode::OK, &body),
@@ -57,14 +60,26 @@ async fn operate(
     commands: &Commands,
     request: Request<Incoming>,
 ) -> Result<Value, IdpError> {
+    let is_delete = request.method() == Method::DELETE;
     let body = read(request).await?;
     match path {
         "/mint" => mint(&provider, &body),
-        "/rotate" => {
-            let realm = realm_only(&provider, &body)?;
-            // An RSA key takes its time; documents are served meanwhile.
-            let rotated = task::spawn_blocking(move || provider.rotate(&realm)).await;
-            Ok(json!({ "kid": rotated.map_err(|_| IdpError::Stopped)?? }))
+        "/rotate" => renewed(&provider, &body, Provider::rotate).await,
+        "/recreate" => renewed(&provider, &body, Provider::recreate).await,
+        "/fault" => {
+            provider.order(Order::from_json(&body)?)?;
+            commands.settle_async().await?;
+            Ok(json!({ "orders": told(&provider) }))
+        }
+        "/faults" if is_delete => {
+            nothing(&body)?;
+            commands.heal_async().await?;
+            Ok(json!({ "orders": told(&provider) }))
+        }
+        "/faults" => {
+            provider.script(script(&body)?)?;
+            commands.settle_async().await?;
+            Ok(json!({ "orders": told(&provider) }))
         }
         "/withdraw" => withdraw(&provider, &body),
         "/down" => {
@@ -79,6 +94,57 @@ async fn operate(
         }
         _ => state(&provider),
     }
+}
+
+/// New keys for a realm. An RSA key takes its time; documents are served meanwhile.
+async fn renewed(
+    provider: &Arc<Provider>,
+    body: &Map<String, Value>,
+    renew: fn(&Provider, &str) -> Result<String, IdpError>,
+) -> Result<Value, IdpError> {
+    let realm = realm_only(provider, body)?;
+    let provider = Arc::clone(provider);
+    let renewed = task::spawn_blocking(move || renew(&provider, &realm)).await;
+    Ok(json!({ "kid": renewed.map_err(|_| IdpError::Stopped)?? }))
+}
+
+fn script(body: &Map<String, Value>) -> Result<Vec<Order>, IdpError> {
+    if let Some(name) = body.keys().find(|name| *name != "script") {
+        return Err(unknown(name, "script"));
+    }
+    let script = body.get("script");
+    orders(script.ok_or_else(|| IdpError::BadRequest("\"script\" is missing".to_owned()))?)
+}
+
+/// The orders that are not over, in their form, with whether they have begun and what is left.
+fn told(provider: &Provider) -> Vec<Value> {
+    let orders = provider.schedule().orders(provider.monotonic());
+    let told = orders.into_iter().map(|(order, has_begun, met)| {
+        let mut told = order.to_json();
+        if let Some(members) = told.as_object_mut() {
+            members.insert("begun".to_owned(), has_begun.into());
+            members.insert("met".to_owned(), met.into());
+            if let Extent::Requests(requests) = order.extent {
+                members.insert("left".to_owned(), requests.saturating_sub(met).into());
+            }
+        }
+        told
+    });
+    told.collect()
+}
+
+/// How many requests met each fault that was met.
+fn served(provider: &Provider) -> Map<String, Value> {
+    let schedule = provider.schedule();
+    let all = Fault::ALL.iter().map(|fault| (fault.name().to_owned(), schedule.served(*fault)));
+    let met = all.filter(|(_, served)| *served != Requests::default());
+    met.map(|(name, served)| {
+        let counts = json!({
+            "discovery": served.discovery, "jwks": served.jwks, "connections": served.other
+        });
+        (name, counts)
+    })
+    .collect()
 }
 
 fn mint(provider: &Provider, body: &Map<String, Value>) -> Result<Value, IdpError> {
@@ -105,14 +171,14 @@ fn withdraw(provider: &Provider, body: &Map<String, Value>) -> Result<Value, Idp
 }
 
 fn state(provider: &Provider) -> Result<Value, IdpError> {
-    let addr = provider.addr();
+    let base = provider.base();
     let mut realms = Map::new();
     for name in provider.realm_names() {
         let mut shown = provider.realm(&name, shown)?;
         if let Some(members) = shown.as_object_mut() {
             let urls = [
-                ("discovery_url", documents::discovery_url(addr, &name)),
-                ("jwks_url", documents::jwks_url(addr, &name)),
+                ("discovery_url", documents::discovery_url(&base, &name)),
+                ("jwks_url", documents::jwks_url(&base, &name)),
             ];
             members.extend(urls.map(|(member, url)| (member.to_owned(), url.into())));
         }
@@ -120,8 +186,10 @@ fn state(provider: &Provider) -> Result<Value, IdpError> {
     }
     Ok(json!({
         "up": provider.up.load(Ordering::SeqCst),
-        "listen": addr.to_string(),
+        "listen": provider.addr().to_string(),
         "realms": realms,
+        "orders": told(provider),
+        "served": served(provider),
     }))
 }
 
@@ -139,6 +207,7 @@ fn shown(realm: &Realm) -> Value {
             "jwks": realm.requests.jwks,
             "other": realm.requests.other,
         },
+        "conditional": realm.requests.conditional,
     })
 }
 

@@ -65,6 +65,12 @@ pub enum IdpError {
     },
     /// A token without an audience was asked for, and it was not said that it shall have none.
     NoAudience,
+    /// An order to misbehave that makes no sense.
+    Order(String),
+    /// No fault has this name.
+    UnknownFault(String),
+    /// The certificates for TLS could not be made.
+    Tls(String),
     /// A request to the control endpoint that cannot be understood.
     BadRequest(String),
     /// A key or a token could not be made.
@@ -92,6 +98,9 @@ impl IdpError {
             Self::UnknownKid { .. } => "unknown_kid",
             Self::NoSigningKey { .. } => "no_signing_key",
             Self::NoAudience => "no_audience",
+            Self::Order(_) => "order",
+            Self::UnknownFault(_) => "unknown_fault",
+            Self::Tls(_) => "tls",
             Self::BadRequest(_) => "bad_request",
             Self::Mint(_) => "mint",
         }
@@ -104,6 +113,7 @@ impl IdpError {
             Self::Bind { .. }
                 | Self::Thread(_)
                 | Self::Stopped
+                | Self::Tls(_)
                 | Self::Mint(MintError::Generate(_) | MintError::Sign(_))
         )
     }
@@ -155,7 +165,11 @@ impl fmt::Display for IdpError {
                 write!(f, "realm {} has no key left to sign with", quoted(realm))
             }
             Self::NoAudience => f.write_str("the token needs an audience"),
-            Self::BadRequest(what) => f.write_str(what),
+            Self::UnknownFault(name) => {
+                write!(f, "there is no fault {}; keystead idp faults lists them", quoted(name))
+            }
+            Self::Tls(what) => write!(f, "the certificates cannot be made: {what}"),
+            Self::Order(what) | Self::BadRequest(what) => f.write_str(what),
             Self::Mint(error) => error.fmt(f),
         }
     }

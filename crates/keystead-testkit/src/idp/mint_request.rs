@@ -117,11 +117,11 @@ fn strings(name: &str, value: &Value) -> Result<Vec<String>, IdpError> {
     }
 }
 
-fn object(name: &str, value: &Value) -> Result<Map<String, Value>, IdpError> {
+pub(super) fn object(name: &str, value: &Value) -> Result<Map<String, Value>, IdpError> {
     value.as_object().cloned().ok_or_else(|| wrong(name, "an object"))
 }
 
-fn wrong(name: &str, expected: &str) -> IdpError {
+pub(super) fn wrong(name: &str, expected: &str) -> IdpError {
     IdpError::BadRequest(format!("{} must be {expected}", quoted(name)))
 }
 

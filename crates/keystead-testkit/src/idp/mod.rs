@@ -1,15 +1,20 @@
 //! A real OIDC provider on loopback: discovery, a JWK Set, tokens, and the things that happen to
-//! providers (rotation, withdrawal, outage) on command.
+//! providers (rotation, withdrawal, outage, and every fault of [`Fault::ALL`]) on command.
 
 mod client;
 mod config;
+mod connections;
 mod control;
 mod documents;
 mod error;
+mod fault;
+mod http_date;
 mod mint_request;
 mod provider;
 mod realm;
 mod server;
+mod tls;
+mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,9 +28,10 @@ use serde_json::Value;
 pub use client::{ControlClient, ControlError};
 pub use config::{
     DEFAULT_CONTROL, DEFAULT_LISTEN, DEFAULT_REALM, IdpConfig, JwksUri, Metadata, RealmConfig,
-    WellKnown,
+    Transport, Validator, WellKnown,
 };
 pub use error::IdpError;
+pub use fault::{Act, Amount, CannedAnswer, Documents, Extent, Fault, Order, ScriptError};
 pub use mint_request::MintRequest;
 pub use realm::Requests;
 
@@ -54,6 +60,7 @@ use server::Commands;
 pub struct Idp {
     provider: Arc<Provider>,
     control: Option<SocketAddr>,
+    ca: Option<String>,
     commands: Commands,
     thread: Option<JoinHandle<()>>,
 }
@@ -70,6 +77,7 @@ impl Idp {
         Ok(Self {
             provider: started.provider,
             control: started.control,
+            ca: started.ca,
             commands: started.commands,
             thread: Some(started.thread),
         })
@@ -106,7 +114,7 @@ impl Idp {
     /// # Errors
     /// [`IdpError::UnknownRealm`].
     pub fn discovery_url(&self, realm: &str) -> Result<String, IdpError> {
-        self.provider.realm(realm, |_| documents::discovery_url(self.addr(), realm))
+        self.provider.realm(realm, |_| documents::discovery_url(&self.provider.base(), realm))
     }
 
     /// Where the realm's JWK Set is served.
@@ -114,7 +122,7 @@ impl Idp {
     /// # Errors
     /// [`IdpError::UnknownRealm`].
     pub fn jwks_url(&self, realm: &str) -> Result<String, IdpError> {
-        self.provider.realm(realm, |_| documents::jwks_url(self.addr(), realm))
+        self.provider.realm(realm, |_| documents::jwks_url(&self.provider.base(), realm))
     }
 
     /// The JWK Set that the realm publishes now.
@@ -123,6 +131,16 @@ impl Idp {
     /// [`IdpError::UnknownRealm`].
     pub fn jwks(&self, realm: &str) -> Result<Value, IdpError> {
         self.provider.realm(realm, realm::Realm::jwks)
+    }
+
+    /// The provider metadata that the realm publishes now.
+    ///
+    /// # Errors
+    /// [`IdpError::UnknownRealm`].
+    pub fn discovery(&self, realm: &str) -> Result<Value, IdpError> {
+        let base = self.provider.base();
+        let look = |found: &realm::Realm| documents::metadata_document(found, &base, realm);
+        self.provider.realm(realm, look)
     }
 
     /// The kids of the published keys, newest first.
@@ -216,6 +234,54 @@ impl Idp {
     /// [`IdpError::Bind`] when somebody else listens there, [`IdpError::Stopped`].
     pub fn up(&self) -> Result<(), IdpError> {
         self.commands.up()
+    }
+
+    /// Misbehaves in this way from now on: a [`Fault`], or an [`Order`] that says more. It comes before
+    /// earlier orders, and replaces those that are about nothing else than it is.
+    ///
+    /// # Errors
+    /// [`IdpError::Order`] for what makes no sense or needs TLS, [`IdpError::UnknownRealm`],
+    /// [`IdpError::Stopped`].
+    pub fn fault(&self, order: impl Into<Order>) -> Result<(), IdpError> {
+        self.provider.order(order.into())?;
+        self.commands.settle()
+    }
+
+    /// Misbehaves in these ways one after the other, and forgets every earlier order. An order begins
+    /// when nothing before it is left that is about the same requests.
+    ///
+    /// # Errors
+    /// As [`Idp::fault`].
+    pub fn script(&self, orders: impl IntoIterator<Item = Order>) -> Result<(), IdpError> {
+        self.provider.script(orders.into_iter().collect())?;
+        self.commands.settle()
+    }
+
+    /// Behaves from now on: forgets every order, and listens again if it does not.
+    ///
+    /// # Errors
+    /// [`IdpError::Bind`] when somebody else listens there, [`IdpError::Stopped`].
+    pub fn heal(&self) -> Result<(), IdpError> {
+        self.commands.heal()
+    }
+
+    /// The orders that are not over, those that come first being first.
+    #[must_use]
+    pub fn orders(&self) -> Vec<Order> {
+        let orders = self.provider.schedule().orders(self.provider.monotonic());
+        orders.into_iter().map(|(order, ..)| order).collect()
+    }
+
+    /// How many requests met this fault; `other` counts connections.
+    #[must_use]
+    pub fn served(&self, fault: Fault) -> Requests {
+        self.provider.schedule().served(fault)
+    }
+
+    /// The certificate of the CA that its certificate is of, in PEM, when it serves over TLS.
+    #[must_use]
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.ca.as_deref()
     }
 
     /// Whether the provider listens.

@@ -9,8 +9,9 @@ use std::time::Duration;
 use keystead::Clock;
 use keystead::core::Algorithm;
 
-use super::config::{Metadata, RealmConfig};
+use super::config::{IdpConfig, Metadata, Transport};
 use super::error::IdpError;
+use super::fault::{Hold, Ingredients, Order, Schedule};
 use super::realm::{Realm, check_metadata, check_public, new_keys};
 use crate::{SigningKey, Token};
 
@@ -24,35 +25,48 @@ const DEFAULT_TTL: Duration = Duration::from_secs(300);
 pub(super) struct Provider {
     addr: SocketAddr,
     clock: Arc<dyn Clock>,
+    transport: Transport,
     realms: Mutex<BTreeMap<String, Realm>>,
+    schedule: Mutex<Schedule>,
+    /// The key that faulty sets have and no realm holds.
+    stranger: SigningKey,
     pub(super) up: AtomicBool,
     pub(super) connections: AtomicU64,
 }
 
 impl Provider {
-    pub(super) fn new(
-        addr: SocketAddr,
-        clock: Arc<dyn Clock>,
-        configs: Vec<RealmConfig>,
-    ) -> Result<Self, IdpError> {
-        if configs.is_empty() {
+    pub(super) fn new(addr: SocketAddr, config: IdpConfig) -> Result<Self, IdpError> {
+        if config.realms.is_empty() {
             return Err(IdpError::NoRealm);
         }
-        let mut realms = BTreeMap::new();
-        for config in configs {
+        let provider = Self {
+            addr,
+            clock: config.clock,
+            transport: config.transport,
+            realms: Mutex::new(BTreeMap::new()),
+            schedule: Mutex::new(Schedule::default()),
+            stranger: SigningKey::generate(Algorithm::Es256)?,
+            up: AtomicBool::new(true),
+            connections: AtomicU64::new(0),
+        };
+        for config in config.realms {
             let name = config.name.clone();
-            let realm = Realm::new(config, &format!("http://{addr}"))?;
-            if realms.insert(name.clone(), realm).is_some() {
+            let realm = Realm::new(config, &provider.base())?;
+            if provider.realms().insert(name.clone(), realm).is_some() {
                 return Err(IdpError::RealmTwice(name));
             }
         }
-        Ok(Self {
-            addr,
-            clock,
-            realms: Mutex::new(realms),
-            up: AtomicBool::new(true),
-            connections: AtomicU64::new(0),
-        })
+        provider.script(config.script)?;
+        Ok(provider)
+    }
+
+    /// Scheme, host and port.
+    pub(super) fn base(&self) -> String {
+        let scheme = match self.transport {
+            Transport::PlainHttp => "http",
+            Transport::Tls => "https",
+        };
+        format!("{scheme}://{}", self.addr)
     }
 
     pub(super) const fn addr(&self) -> SocketAddr {
@@ -61,6 +75,51 @@ impl Provider {
 
     pub(super) fn now(&self) -> Duration {
         self.clock.wall()
+    }
+
+    /// The time of the schedule.
+    pub(super) fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
+    pub(super) fn schedule(&self) -> MutexGuard<'_, Schedule> {
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn order(&self, order: Order) -> Result<(), IdpError> {
+        self.check(&order)?;
+        self.schedule().order(order, self.monotonic())
+    }
+
+    pub(super) fn script(&self, orders: Vec<Order>) -> Result<(), IdpError> {
+        for (number, order) in (1..).zip(&orders) {
+            self.check(order)
+                .map_err(|error| IdpError::Order(format!("order {number}: {error}")))?;
+        }
+        self.schedule().script(orders, self.monotonic())
+    }
+
+    /// Whether an order still keeps waiting whom it met.
+    pub(super) fn holds(&self, hold: Hold) -> bool {
+        self.schedule().holds(hold, self.monotonic())
+    }
+
+    fn check(&self, order: &Order) -> Result<(), IdpError> {
+        if let Some(realm) = &order.realm {
+            self.realm(realm, |_| ())?;
+        }
+        order.check(self.transport == Transport::Tls)
+    }
+
+    /// What faulty sets of this realm are made of.
+    pub(super) fn ingredients(&self, name: &str) -> Ingredients {
+        let realms = self.realms();
+        let foreign = realms.iter().find(|(other, _)| *other != name);
+        Ingredients {
+            own: realms.get(name).map(Realm::jwks_keys).unwrap_or_default(),
+            foreign: foreign.map(|(_, realm)| realm.jwks_keys()).unwrap_or_default(),
+            stranger: self.stranger.jwk(),
+        }
     }
 
     pub(super) fn realm_names(&self) -> Vec<String> {

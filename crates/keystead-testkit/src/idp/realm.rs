@@ -4,7 +4,7 @@ use http::{HeaderValue, StatusCode};
 use keystead::core::{Algorithm, Family};
 use serde_json::{Value, json};
 
-use super::config::{Metadata, RealmConfig, WellKnown};
+use super::config::{Metadata, RealmConfig, Validator, WellKnown};
 use super::error::IdpError;
 use crate::{MintError, SigningKey};
 
@@ -18,6 +18,8 @@ pub struct Requests {
     pub jwks: u64,
     /// For anything else under its path.
     pub other: u64,
+    /// How many of all these were conditional (`If-None-Match`).
+    pub conditional: u64,
 }
 
 #[derive(Debug)]
@@ -28,6 +30,7 @@ pub(super) struct Realm {
     pub(super) keys: Vec<SigningKey>,
     pub(super) well_known: WellKnown,
     pub(super) cache_control: Option<HeaderValue>,
+    pub(super) validator: Validator,
     pub(super) metadata: Metadata,
     pub(super) requests: Requests,
 }
@@ -64,14 +67,18 @@ impl Realm {
             keys,
             well_known: config.well_known,
             cache_control,
+            validator: config.validator,
             metadata: config.metadata,
             requests: Requests::default(),
         })
     }
 
     pub(super) fn jwks(&self) -> Value {
-        let keys: Vec<Value> = self.keys.iter().map(SigningKey::jwk).collect();
-        json!({ "keys": keys })
+        json!({ "keys": self.jwks_keys() })
+    }
+
+    pub(super) fn jwks_keys(&self) -> Vec<Value> {
+        self.keys.iter().map(SigningKey::jwk).collect()
     }
 
     pub(super) fn kids(&self) -> Vec<String> {

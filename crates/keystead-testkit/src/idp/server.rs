@@ -1,7 +1,6 @@
-//! The provider's thread: its sockets, and the two commands that concern them.
+//! The provider's thread: its ports, and the commands that concern them.
 
 use std::fmt;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,31 +8,26 @@ use std::sync::mpsc as blocking;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use http::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{self, JoinSet};
 
-use super::config::IdpConfig;
-use super::control;
-use super::documents::{self, Answer};
+use super::config::{IdpConfig, Transport};
+use super::connections::{Listening, open_control, open_provider};
 use super::error::IdpError;
 use super::provider::Provider;
+use super::tls::Certificates;
 
 const BACKLOG: u32 = 1024;
 
-/// How long to wait when a connection cannot be accepted (out of file descriptors, mostly).
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often it is looked whether the port is to be closed or opened, while a fault may want that.
+const TICK: Duration = Duration::from_millis(20);
 
 /// What is known once the ports are open.
 pub(super) struct Started {
     pub(super) provider: Arc<Provider>,
     pub(super) control: Option<SocketAddr>,
+    pub(super) ca: Option<String>,
     pub(super) commands: Commands,
     pub(super) thread: JoinHandle<()>,
 }
@@ -45,6 +39,9 @@ pub(super) struct Commands(mpsc::UnboundedSender<Command>);
 enum Command {
     Down(Reply),
     Up(Reply),
+    Heal(Reply),
+    /// The orders have changed: does one of them close the port?
+    Settle(Reply),
     Stop,
 }
 
@@ -66,8 +63,8 @@ pub(super) fn start(config: IdpConfig) -> Result<Started, IdpError> {
         .name("keystead-idp".to_owned())
         .spawn(move || run(config, inside, receiver, &ready))
         .map_err(IdpError::Thread)?;
-    let (provider, control) = opened.recv().map_err(|_| IdpError::Stopped)??;
-    Ok(Started { provider, control, commands, thread })
+    let Opened { provider, control, ca } = opened.recv().map_err(|_| IdpError::Stopped)??;
+    Ok(Started { provider, control, ca, commands, thread })
 }
 
 impl Commands {
@@ -85,6 +82,22 @@ impl Commands {
 
     pub(super) async fn up_async(&self) -> Result<(), IdpError> {
         self.ask_async(Command::Up).await
+    }
+
+    pub(super) fn heal(&self) -> Result<(), IdpError> {
+        self.ask(Command::Heal)
+    }
+
+    pub(super) async fn heal_async(&self) -> Result<(), IdpError> {
+        self.ask_async(Command::Heal).await
+    }
+
+    pub(super) fn settle(&self) -> Result<(), IdpError> {
+        self.ask(Command::Settle)
+    }
+
+    pub(super) async fn settle_async(&self) -> Result<(), IdpError> {
+        self.ask_async(Command::Settle).await
     }
 
     pub(super) fn stop(&self) {
@@ -117,7 +130,11 @@ impl fmt::Debug for Commands {
     }
 }
 
-type Opened = (Arc<Provider>, Option<SocketAddr>);
+struct Opened {
+    provider: Arc<Provider>,
+    control: Option<SocketAddr>,
+    ca: Option<String>,
+}
 
 /// The thread, from its runtime to its end.
 fn run(
@@ -137,8 +154,8 @@ fn run(
                 Err(error) => {
                     let _waiting = ready.send(Err(error));
                 }
-                Ok((house, control)) => {
-                    let _waiting = ready.send(Ok((Arc::clone(&house.provider), control)));
+                Ok((house, opened)) => {
+                    let _waiting = ready.send(Ok(opened));
                     house.serve(receiver).await;
                 }
             }
@@ -148,7 +165,16 @@ fn run(
 
 struct House {
     provider: Arc<Provider>,
+    certificates: Option<Arc<Certificates>>,
     door: Door,
+    told: Told,
+}
+
+/// What the commands say about the port; a fault may close it all the same.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Told {
+    Up,
+    Down,
 }
 
 /// The provider's port.
@@ -159,17 +185,16 @@ enum Door {
     Closed(Option<TcpSocket>),
 }
 
-/// A task that accepts connections until it is told to stop; it hands back those still open.
-struct Listening {
-    stop: oneshot::Sender<()>,
-    task: task::JoinHandle<JoinSet<()>>,
-}
-
 impl House {
-    fn open(config: IdpConfig, commands: Commands) -> Result<(Self, Option<SocketAddr>), IdpError> {
+    fn open(config: IdpConfig, commands: Commands) -> Result<(Self, Opened), IdpError> {
         let (listener, addr) = listen(bind(config.listen)?, config.listen)?;
-        let provider = Arc::new(Provider::new(addr, config.clock, config.realms)?);
-        let control = match config.control {
+        let asked_control = config.control;
+        let certificates = match config.transport {
+            Transport::PlainHttp => None,
+            Transport::Tls => Some(Arc::new(Certificates::new()?)),
+        };
+        let provider = Arc::new(Provider::new(addr, config)?);
+        let control = match asked_control {
             None => None,
             Some(asked) => {
                 let (listener, addr) = listen(bind(asked)?, asked)?;
@@ -177,21 +202,58 @@ impl House {
                 Some(addr)
             }
         };
-        let door = Door::Open(open_provider(listener, &provider));
-        Ok((Self { provider, door }, control))
+        let opened = Opened {
+            provider: Arc::clone(&provider),
+            control,
+            ca: certificates.as_ref().map(|certificates| certificates.ca.clone()),
+        };
+        let door = Door::Open(open_provider(listener, &provider, certificates.clone()));
+        Ok((Self { provider, certificates, door, told: Told::Up }, opened))
     }
 
     async fn serve(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
-        while let Some(command) = commands.recv().await {
-            match command {
-                Command::Down(reply) => {
-                    self.down().await;
-                    reply(Ok(()));
+        // A script may begin with a closed port; nothing can be in its way yet.
+        let _open = self.settle().await;
+        loop {
+            let moves = self.provider.schedule().moves_the_port();
+            let command = tokio::select! {
+                command = commands.recv() => command,
+                () = tokio::time::sleep(TICK), if moves => {
+                    // What cannot be opened now is tried again with the next tick.
+                    let _tried = self.settle().await;
+                    continue;
                 }
-                Command::Up(reply) => reply(self.up()),
-                Command::Stop => break,
+            };
+            match command {
+                None | Some(Command::Stop) => return,
+                Some(Command::Settle(reply)) => reply(self.settle().await),
+                Some(Command::Down(reply)) => {
+                    self.told = Told::Down;
+                    reply(self.settle().await);
+                }
+                Some(Command::Up(reply)) => {
+                    self.told = Told::Up;
+                    let now = self.provider.monotonic();
+                    self.provider.schedule().lift_down(now);
+                    reply(self.settle().await);
+                }
+                Some(Command::Heal(reply)) => {
+                    self.told = Told::Up;
+                    self.provider.schedule().clear();
+                    reply(self.settle().await);
+                }
             }
         }
+    }
+
+    /// Opens or closes the port as commands and faults want it.
+    async fn settle(&mut self) -> Result<(), IdpError> {
+        let now = self.provider.monotonic();
+        if self.told == Told::Down || self.provider.schedule().is_down(now) {
+            self.down().await;
+            return Ok(());
+        }
+        self.up()
     }
 
     async fn down(&mut self) {
@@ -216,7 +278,8 @@ impl House {
             None => bind(addr)?,
         };
         let (listener, _) = listen(socket, addr)?;
-        self.door = Door::Open(open_provider(listener, &self.provider));
+        let certificates = self.certificates.clone();
+        self.door = Door::Open(open_provider(listener, &self.provider, certificates));
         self.provider.up.store(true, Ordering::SeqCst);
         Ok(())
     }
@@ -243,78 +306,4 @@ fn listen(socket: TcpSocket, asked: SocketAddr) -> Result<(TcpListener, SocketAd
         Ok((listener, addr))
     };
     listening().map_err(|source| IdpError::Bind { addr: asked, source })
-}
-
-fn open_provider(listener: TcpListener, provider: &Arc<Provider>) -> Listening {
-    let provider = Arc::clone(provider);
-    let (stop, stopped) = oneshot::channel();
-    let task = task::spawn(async move {
-        let counted = Arc::clone(&provider);
-        let connected = move || {
-            counted.connections.fetch_add(1, Ordering::SeqCst);
-        };
-        let answer = move |request: Request<Incoming>| {
-            let provider = Arc::clone(&provider);
-            async move { documents::answer(&provider, &request) }
-        };
-        accept(listener, stopped, connected, answer).await
-    });
-    Listening { stop, task }
-}
-
-fn open_control(listener: TcpListener, provider: &Arc<Provider>, commands: Commands) {
-    let provider = Arc::clone(provider);
-    // It lives as long as the thread: nothing ever stops it earlier.
-    task::spawn(async move {
-        let (_never, stopped) = oneshot::channel();
-        let answer =
-            move |request| control::answer(Arc::clone(&provider), commands.clone(), request);
-        accept(listener, stopped, || {}, answer).await
-    });
-}
-
-/// Accepts and serves connections until `stop`; then the port is closed, and what is still open is
-/// handed back.
-async fn accept<F, A>(
-    listener: TcpListener,
-    mut stop: oneshot::Receiver<()>,
-    connected: impl Fn(),
-    answer: F,
-) -> JoinSet<()>
-where
-    F: Fn(Request<Incoming>) -> A + Clone + Send + 'static,
-    A: Future<Output = Answer> + Send + 'static,
-{
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = &mut stop => return connections,
-        };
-        while connections.try_join_next().is_some() {}
-        match accepted {
-            Ok((stream, _)) => {
-                connected();
-                connections.spawn(serve_connection(stream, answer.clone()));
-            }
-            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
-        }
-    }
-}
-
-async fn serve_connection<F, A>(stream: TcpStream, answer: F)
-where
-    F: Fn(Request<Incoming>) -> A,
-    A: Future<Output = Answer>,
-{
-    let service = service_fn(move |request| {
-        let answer = answer(request);
-        async { Ok::<_, std::convert::Infallible>(answer.await) }
-    });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    // A client that went away is its own business.
-    let _client_left = served;
 }

@@ -50,6 +50,8 @@ pub use server::{
     ServerConfig,
 };
 
+use crate::http::Proxies;
+
 /// Where a configuration is written, the strongest first. The library reads no environment: the
 /// program passes in what it was given.
 #[derive(Clone, Debug, Default)]
@@ -58,8 +60,10 @@ pub struct Layers {
     /// Flags: a dotted path such as `providers.keycloak.issuer`, and the value. The later of two
     /// for one path wins.
     pub flags: Vec<(String, String)>,
-    /// Environment variables. Those whose names do not begin with `KEYSTEAD_` are passed over, and
-    /// so is `KEYSTEAD_CONFIG`, which names the file.
+    /// Environment variables: those whose names begin with `KEYSTEAD_`, but for `KEYSTEAD_CONFIG`,
+    /// which names the file; and those that name proxies (see
+    /// [`Proxies::from_variables`](crate::http::Proxies::from_variables)), for providers that do
+    /// not name one. All others are passed over.
     pub env: Vec<(String, String)>,
     /// The file.
     pub file: Option<ConfigFile>,
@@ -145,10 +149,11 @@ impl Config {
         layered.find_clashes();
         let server = server::read(&layered, &mut findings);
         provider::read_defaults(&layered.defaults, &mut findings);
+        let proxies = proxies(&layers.env, &mut findings);
         let providers: Vec<ProviderConfig> = layered
             .providers
             .iter()
-            .map(|(name, written)| provider::read(name, written, &layered, &mut findings))
+            .map(|(name, written)| provider::read(name, written, &layered, &proxies, &mut findings))
             .collect();
         // A file that cannot be read may name some.
         if providers.is_empty() && readable {
@@ -175,6 +180,20 @@ impl Config {
 #[must_use]
 pub fn check(layers: &Layers) -> Vec<Problem> {
     Config::assemble(layers).problems
+}
+
+/// The proxies of the environment. One that cannot be used is no mistake in this configuration: it
+/// is passed over, with a word about it.
+fn proxies(env: &[(String, String)], findings: &mut Findings) -> Proxies {
+    let variables = env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let (proxies, problems) = Proxies::read(variables);
+    findings.notices.extend(problems.into_iter().map(|(name, error)| Notice {
+        level: NoticeLevel::Warning,
+        path: String::new(),
+        origin: Origin::Variable(name.to_owned()),
+        text: format!("{error}: it is passed over"),
+    }));
+    proxies
 }
 
 fn no_provider(layers: &Layers) -> Problem {

@@ -2,7 +2,7 @@
 
 use super::error::{Findings, Notice, NoticeLevel, Origin, Scope, Shown, Wrong};
 use super::layers::Section;
-use super::raw::{Kind, Node};
+use super::raw::{Entry, Kind, Node};
 use super::settings::{self, Place, Shape};
 use super::value::{listed, shown, shown_url};
 
@@ -51,6 +51,33 @@ impl<'a> Reader<'a> {
         Some(values)
     }
 
+    /// The entries of a setting that is a map. Blank ones are passed over.
+    pub(super) fn read_entries<T>(
+        &mut self,
+        name: &'static str,
+        mut parse: impl FnMut(&Entry) -> Result<T, Wrong>,
+    ) -> Option<Vec<T>> {
+        let (node, own) = self.node(name)?;
+        let Kind::Map(entries) = &node.kind else {
+            let hint = settings::find(self.place, name).map_or("", |s| s.shape.text_hint());
+            let wrong = Wrong::new(format!("expected a map, found {}", node.kind_name()));
+            self.report(name, node, own, wrong.hint(hint));
+            return None;
+        };
+        let mut values = Vec::new();
+        for entry in entries {
+            if entry.value.is_blank() {
+                self.notice(name, &entry.value, own, "one of its entries is blank and left out");
+                continue;
+            }
+            match parse(entry) {
+                Ok(value) => values.push(value),
+                Err(wrong) => self.report(name, &entry.value, own, wrong),
+            }
+        }
+        Some(values)
+    }
+
     /// Reports a list that has no elements.
     pub(super) fn refuse_empty(&mut self, name: &'static str, wrong: Wrong) {
         if let Some(node) = self.own.node(name).filter(|node| node.items().is_empty()) {
@@ -91,7 +118,8 @@ impl<'a> Reader<'a> {
         }
         if let (None, Kind::Text(_)) = (&wrong.value, &node.kind) {
             let shape = settings::find(self.place, name).map_or(Shape::Keys, |s| s.shape);
-            wrong.value = Some(node_shown(node, shape)).filter(|_| shape != Shape::Keys);
+            let secret = matches!(shape, Shape::Keys | Shape::Secrets);
+            wrong.value = Some(node_shown(node, shape)).filter(|_| !secret);
         }
         let problem = wrong.at(self.path(name), node.origin.clone(), self.scope.clone());
         self.findings.problems.push(problem);
@@ -111,6 +139,7 @@ fn node_shown(node: &Node, shape: Shape) -> String {
     match (&node.kind, shape) {
         (_, Shape::Keys) => "key text".to_owned(),
         (Kind::Null, _) => String::new(),
+        (Kind::Text(_) | Kind::List(_), Shape::Secrets) => "a value that is not shown".to_owned(),
         (Kind::Text(text), Shape::Url | Shape::Urls) => shown_url(text),
         (Kind::Text(text), _) => shown(text),
         (Kind::List(items), _) => {

@@ -19,7 +19,8 @@ provider is created. Lists are comma-separated or JSON, maps are JSON. At the to
 it is ignored, because Kubernetes makes such variables for services.
 - **Secrets.** `KEYSTEAD_PROVIDERS__NAME__KEYS_FILE` is the setting `keys_file`: keys that must not \
 stand in a variable are read from that file, and watched. `keys` and `keys_file` may be written \
-together: their keys are one set.
+together: their keys are one set. `KEYSTEAD_PROVIDERS__NAME__TOKEN_FILE` is the same for a bearer \
+token. Keys, the values of `headers` and the password of a `proxy` are never shown.
 - **Blank takes a setting away.** An empty value hides what lower layers and `defaults` say: a \
 tuning setting then has its built-in default, an issuer or a place of keys counts as not written.
 - **Names.** A provider's name begins with a letter a to z and goes on with a to z, 0 to 9, `-` and \

@@ -47,6 +47,8 @@ pub(crate) enum Shape {
     Keys,
     /// A map from claims to values; in a variable JSON.
     Claims,
+    /// A map from names to secrets, which are never shown; in a variable JSON.
+    Secrets,
 }
 
 impl Shape {
@@ -57,6 +59,7 @@ impl Shape {
             Self::Texts | Self::Urls => r#"write a, b or ["a", "b"]"#,
             Self::Keys => "write PEM, a JWK, a JWK Set or a JSON list of these",
             Self::Claims => r#"write a JSON object such as {"groups": ["a", "b"]}"#,
+            Self::Secrets => r#"write a JSON object such as {"X-Api-Key": "..."}"#,
         }
     }
 }
@@ -76,7 +79,7 @@ const fn setting(
 }
 
 use Place::{Limits, Log, Provider, Top, Tuning};
-use Shape::{Claims, Keys, Text, Texts, Url, Urls};
+use Shape::{Claims, Keys, Secrets, Text, Texts, Url, Urls};
 
 /// Every setting, in the order of the reference.
 #[rustfmt::skip]
@@ -116,6 +119,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting(Tuning, "unknown_kid_cooldown", Text, "duration from 1s to 1h", "30s", "How long after a fetch for an unknown `kid` there is no other, unless it found its key."),
     setting(Tuning, "connect_timeout", Text, "duration from 1ms to 1m", "2s", "How long name lookup, TCP and TLS may take."),
     setting(Tuning, "timeout", Text, "duration from 1ms to 1m", "5s", "How long one fetch may take."),
+    setting(Tuning, "ca_file", Text, "path", "", "CA certificates in PEM that are trusted beside the system's; read at each fetch. While it cannot be read, every https fetch fails."),
+    setting(Tuning, "proxy", Url, "`http://HOST:PORT`, `http://USER:PASSWORD@HOST:PORT` or `off`", "", "The HTTP proxy for every URL; https goes through a tunnel. Unset: as the variables `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say. Which address a proxy dials is beyond `private_addresses`: of what documents name, only private addresses and names are refused."),
+    setting(Provider, "connect_to", Text, "host and port", "", "What is dialled, without a proxy, in place of the host of written URLs; the URL, its `Host` header and the TLS name stay."),
+    setting(Provider, "tls_server_name", Text, "name or address", "", "The name that the certificate must be for, in place of the host of written URLs."),
+    setting(Provider, "token_file", Text, "path", "", "A bearer token, sent to the origins of written URLs and to no other; read at each fetch, and once more on 401."),
+    setting(Provider, "headers", Secrets, "a map from a header to its value", "", "Sent to the origins of written URLs and to no other. The values are never shown."),
     setting(Tuning, "plain_http", Text, "`written` or `any`", "written", "`written`: http only for written URLs with loopback and private names or addresses. `any`: for every written URL."),
     setting(Tuning, "private_addresses", Text, "`written` or `any`", "written", "`written`: private addresses only for written URLs. `any`: for URLs of documents too; cloud metadata never."),
 ];

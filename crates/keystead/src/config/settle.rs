@@ -92,6 +92,12 @@ fn differing(a: &ProviderConfig, b: &ProviderConfig) -> Vec<&'static str> {
         ("unknown_kid_cooldown", a.unknown_kid_cooldown != b.unknown_kid_cooldown),
         ("connect_timeout", a.rules.connect_timeout != b.rules.connect_timeout),
         ("timeout", a.rules.timeout != b.rules.timeout),
+        ("ca_file", a.rules.ca_file != b.rules.ca_file),
+        ("proxy", a.rules.proxies != b.rules.proxies),
+        ("connect_to", a.rules.connect_to != b.rules.connect_to),
+        ("tls_server_name", a.rules.tls_server_name != b.rules.tls_server_name),
+        ("token_file", a.rules.token_file != b.rules.token_file),
+        ("headers", a.rules.headers != b.rules.headers),
         ("plain_http", a.rules.plain_http_anywhere != b.rules.plain_http_anywhere),
         (
             "private_addresses",

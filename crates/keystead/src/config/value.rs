@@ -136,6 +136,9 @@ pub(super) fn shown(text: &str) -> String {
     if looks_like_key(text) {
         return "a value that looks like key text".to_owned();
     }
+    if text.trim_start().starts_with("eyJ") {
+        return "a value that looks like a token".to_owned();
+    }
     let is_url = text.contains("//");
     if is_url && may_hold_password(text) {
         return PASSWORD.to_owned();
@@ -240,6 +243,7 @@ mod tests {
             "https://h/?key=hunter2",
             "https://h/#hunter2",
             "https://u:hunter2 h/",
+            " eyJhbGciOiJIUzI1NiJ9.hunter2.hunter2",
         ] {
             assert!(!shown(secret).contains("hunter2"), "{secret}");
         }

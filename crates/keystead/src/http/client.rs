@@ -1,30 +1,36 @@
 //! The client of the real network: hyper's connection, dialled by hand.
 
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use keystead_core::text::quoted;
 use rustls::pki_types::CertificateDer;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use super::credentials::bearer;
 use super::dial::{self, Lookups};
 use super::error::{FetchCode, FetchError, Stage};
-use super::exchange;
-use super::tls::Tls;
-use super::{Fetch, FetchFuture, FetchRequest, FetchRules, Reply};
+use super::exchange::{self, Hop, Landed, Stream};
+use super::files::Files;
+use super::peer::Peer;
+use super::rules::{Author, NAMED, REDIRECTED};
+use super::trust::Trust;
+use super::{Fetch, FetchFuture, FetchRequest, Reply, redirect, tls, tunnel};
 
 /// Fetches over HTTP/1.1, plain or in TLS.
 ///
-/// Every address is judged by the [`FetchRules`] and then dialled, with no second lookup between.
-/// One name is looked up once at a time and at most 64 in all, because a lookup that is given up
-/// still keeps its thread. Redirects are not followed, compressed answers are refused, nothing is
-/// kept open and no proxy variable is read.
+/// Every address is judged by the [`FetchRules`](super::FetchRules) and then dialled, with no second
+/// lookup between. One name is looked up once at a time and at most 64 in all, because a lookup
+/// that is given up still keeps its thread. At most 5 redirects are followed, each of them judged
+/// as if it had been asked for; compressed answers are refused, nothing is kept open, and no proxy
+/// variable is read: proxies stand in the rules.
 ///
 /// TLS trusts the system's CA certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured),
-/// loaded at the first https fetch. No process-wide rustls provider is used or installed.
+/// loaded at the first https fetch, and those of the rules. No process-wide rustls provider is used
+/// or installed.
 ///
 /// Clones share everything. Futures must be polled inside a tokio runtime with I/O and time.
 #[derive(Clone, Debug)]
@@ -35,7 +41,8 @@ pub struct HyperFetch {
 #[derive(Debug)]
 struct Network {
     lookups: Lookups,
-    tls: Tls,
+    files: Arc<Files>,
+    trust: Trust,
 }
 
 impl HyperFetch {
@@ -50,8 +57,7 @@ impl HyperFetch {
     #[must_use]
     pub fn with_extra_roots(certificates: impl IntoIterator<Item = Vec<u8>>) -> Self {
         let extra = certificates.into_iter().map(CertificateDer::from).collect();
-        let tls = Tls::with_system_roots(extra);
-        Self { network: Arc::new(Network { lookups: Lookups::by_system(), tls }) }
+        Self { network: Arc::new(Network::new(Lookups::by_system(), extra)) }
     }
 }
 
@@ -69,70 +75,149 @@ impl Fetch for HyperFetch {
 }
 
 impl Network {
+    fn new(lookups: Lookups, extra: Vec<CertificateDer<'static>>) -> Self {
+        let files = Arc::new(Files::new());
+        let system = rustls_native_certs::load_native_certs;
+        Self { lookups, trust: Trust::new(system, extra, Arc::clone(&files)), files }
+    }
+
     async fn fetch(&self, request: &FetchRequest) -> Result<Reply, FetchError> {
+        let whole = Deadline::after(request.rules.timeout);
+        let shown = self.bearer(request, whole).await?;
+        let answer = self.follow(request, shown.as_ref(), whole).await;
+        let Err(refused) = &answer else { return answer };
+        if shown.is_none() || refused.status != Some(401) {
+            return answer;
+        }
+        // The file may have been replaced since it was read. Showing the same token once more
+        // would help nobody.
+        let fresh = self.bearer(request, whole).await?;
+        if fresh == shown { answer } else { self.follow(request, fresh.as_ref(), whole).await }
+    }
+
+    /// What the token file holds, if it is for this request.
+    async fn bearer(
+        &self,
+        request: &FetchRequest,
+        whole: Deadline,
+    ) -> Result<Option<HeaderValue>, FetchError> {
         let FetchRequest { url, rules, .. } = request;
-        rules.admit_url(url)?;
-        let time = Deadlines::from_now(url, rules);
-        let addresses = time.bound(Stage::Resolve, self.lookups.resolve(url)).await?;
-        let stream = time.bound(Stage::Connect, dial::connect(url, rules, addresses)).await?;
-        let answer = if url.scheme() == "https" {
-            let stream = time.bound(Stage::Tls, self.tls.handshake(url, stream)).await?;
-            time.bound(Stage::Request, exchange::send(stream, request)).await?
-        } else {
-            time.bound(Stage::Request, exchange::send(stream, request)).await?
+        rules.admit_url(url, NAMED)?;
+        let path = rules.token_file.as_ref().filter(|_| rules.author_of(url) == Author::Operator);
+        let Some(path) = path else { return Ok(None) };
+        let unusable = |detail| FetchError::new(Stage::Request, FetchCode::File, url, detail);
+        let read = async { bearer(&self.files, path).await.map_err(unusable) };
+        let slow = || (Stage::Request, "token_file was not read".to_owned());
+        whole.bound(url, slow, read).await.map(Some)
+    }
+
+    /// One attempt: the request, and those that redirects lead to. All of them share its time.
+    async fn follow(
+        &self,
+        request: &FetchRequest,
+        bearer: Option<&HeaderValue>,
+        whole: Deadline,
+    ) -> Result<Reply, FetchError> {
+        let mut url = request.url.clone();
+        for redirects in 0..=redirect::LIMIT {
+            let hop =
+                Hop { url: &url, fetch: request, bearer, proxy: None, redirected: redirects > 0 };
+            match self.ask(hop, whole).await? {
+                Landed::Reply(reply) => return Ok(reply),
+                Landed::Elsewhere(target) => url = target,
+            }
+        }
+        Err(redirect::too_many(&url))
+    }
+
+    /// One request on a connection of its own.
+    async fn ask(&self, mut hop: Hop<'_>, whole: Deadline) -> Result<Landed, FetchError> {
+        let Hop { url, fetch: FetchRequest { rules, .. }, .. } = hop;
+        let peer = Peer::of(url, rules)?;
+        let stream = self.connect(&hop, &peer, whole).await?;
+        if url.scheme() != "https" {
+            hop.proxy = peer.proxy();
+        }
+        let slow = || (Stage::Request, format!("no answer from {}", host(url)));
+        let answer = whole.bound(url, slow, exchange::send(stream, &hop)).await?;
+        let slow = || (Stage::Body, format!("the answer from {} was not complete", host(url)));
+        whole.bound(url, slow, answer.land(&hop)).await
+    }
+
+    /// A connection for the request: judged, dialled, and in TLS where the URL says so.
+    async fn connect(
+        &self,
+        hop: &Hop<'_>,
+        peer: &Peer<'_>,
+        whole: Deadline,
+    ) -> Result<Stream, FetchError> {
+        let Hop { url, fetch: FetchRequest { rules, .. }, .. } = *hop;
+        let connected = Deadline::after(rules.connect_timeout).and(whole);
+        let named = if hop.redirected { REDIRECTED } else { NAMED };
+        rules.admit_url(url, named)?;
+        if peer.proxy().is_some() {
+            rules.admit_unseen(url, named)?;
+        }
+        let slow = || match peer.proxy() {
+            Some(_) => (Stage::Connect, format!("{peer} was not looked up")),
+            None => (Stage::Resolve, format!("name {peer} was not looked up")),
         };
-        time.bound(Stage::Body, answer.reply(request)).await
+        let addresses = connected.bound(url, slow, self.lookups.resolve(url, peer)).await?;
+        if peer.proxy().is_none() {
+            // These are the addresses that are dialled: there is no second lookup.
+            rules.admit_addresses(url, &addresses, named)?;
+        }
+        let slow = || (Stage::Connect, format!("no connection to {peer}"));
+        let stream = connected.bound(url, slow, dial::connect(url, peer, addresses)).await?;
+        let mut stream: Stream = Box::new(stream);
+        if url.scheme() != "https" {
+            return Ok(stream);
+        }
+        if let Some(proxy) = peer.proxy() {
+            let slow = || (Stage::Connect, format!("no tunnel through {peer}"));
+            stream = connected.bound(url, slow, tunnel::open(url, proxy, stream)).await?;
+        }
+        let slow =
+            || (Stage::Tls, format!("the TLS handshake with {} was not complete", host(url)));
+        connected.bound(url, slow, tls::handshake(url, rules, &self.trust, stream)).await
     }
 }
 
-/// When one attempt ends.
-struct Deadlines<'a> {
-    url: &'a Url,
-    connected: Deadline,
-    whole: Deadline,
+/// The URL's host as sentences call it.
+fn host(url: &Url) -> String {
+    quoted(url.host_str().unwrap_or_default()).to_string()
 }
 
+/// When something ends.
 #[derive(Clone, Copy)]
 struct Deadline {
     at: Instant,
     limit: Duration,
 }
 
-impl<'a> Deadlines<'a> {
-    fn from_now(url: &'a Url, rules: &FetchRules) -> Self {
+impl Deadline {
+    fn after(limit: Duration) -> Self {
         let now = Instant::now();
-        let after = |limit| Deadline { at: now.checked_add(limit).unwrap_or(now + NEVER), limit };
-        let whole = after(rules.timeout);
-        let connected = after(rules.connect_timeout.min(rules.timeout));
-        Self { url, connected, whole }
+        Self { at: now.checked_add(limit).unwrap_or(now + NEVER), limit }
     }
 
-    /// Runs one stage, for as long as the attempt may go on.
+    /// The earlier of the two.
+    fn and(self, other: Self) -> Self {
+        if other.at < self.at { other } else { self }
+    }
+
+    /// Runs one stage for as long as there is time; `slow` says which, and what did not happen.
     async fn bound<T>(
-        &self,
-        stage: Stage,
+        self,
+        url: &Url,
+        slow: impl FnOnce() -> (Stage, String),
         work: impl Future<Output = Result<T, FetchError>>,
     ) -> Result<T, FetchError> {
-        let deadline = match stage {
-            Stage::Resolve | Stage::Connect | Stage::Tls => self.connected,
-            _ => self.whole,
-        };
-        timeout_at(deadline.at, work)
-            .await
-            .unwrap_or_else(|_| Err(self.too_slow(stage, deadline.limit)))
-    }
-
-    fn too_slow(&self, stage: Stage, limit: Duration) -> FetchError {
-        let host = quoted(self.url.host_str().unwrap_or_default());
-        let what: &dyn fmt::Display = match stage {
-            Stage::Resolve => &format_args!("name {host} was not looked up"),
-            Stage::Connect => &format_args!("no connection to {host}"),
-            Stage::Tls => &format_args!("the TLS handshake with {host} was not complete"),
-            Stage::Request => &format_args!("no answer from {host}"),
-            _ => &format_args!("the answer from {host} was not complete"),
-        };
-        let detail = format!("{what} within {limit:?}");
-        FetchError::new(stage, FetchCode::Timeout, self.url, detail)
+        timeout_at(self.at, work).await.unwrap_or_else(|_| {
+            let (stage, what) = slow();
+            let detail = format!("{what} within {:?}", self.limit);
+            Err(FetchError::new(stage, FetchCode::Timeout, url, detail))
+        })
     }
 }
 
@@ -151,9 +236,10 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+    use crate::http::FetchRules;
 
     fn network(lookups: Lookups) -> Network {
-        Network { lookups, tls: Tls::with_system_roots(Vec::new()) }
+        Network::new(lookups, Vec::new())
     }
 
     fn resolving_to(addresses: &[&str]) -> Network {

@@ -1,4 +1,4 @@
-//! From a URL to an open TCP connection.
+//! From a peer to an open TCP connection.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -7,15 +7,14 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use keystead_core::text::quoted;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use url::{Host, Url};
 
-use super::FetchRules;
 use super::error::{FetchCode, FetchError, Stage};
 use super::joined::Joined;
+use super::peer::{Peer, Role, no_host};
 
 /// Looks names up, one lookup per name and 64 in all at a time.
 pub(super) struct Lookups {
@@ -49,17 +48,21 @@ impl Lookups {
         Self { system, jobs: Joined::new(LOOKUPS) }
     }
 
-    /// The addresses of the URL's host. One that is written as an address is never looked up.
-    pub(super) async fn resolve(&self, url: &Url) -> Result<Vec<IpAddr>, FetchError> {
-        let name = match url.host() {
-            Some(Host::Ipv4(address)) => return Ok(vec![IpAddr::V4(address)]),
-            Some(Host::Ipv6(address)) => return Ok(vec![IpAddr::V6(address)]),
-            Some(Host::Domain(name)) => name,
-            None => return Err(no_host(url)),
+    /// The addresses of the peer. One that is written as an address is never looked up.
+    pub(super) async fn resolve(
+        &self,
+        url: &Url,
+        peer: &Peer<'_>,
+    ) -> Result<Vec<IpAddr>, FetchError> {
+        let name = match peer.host {
+            Host::Ipv4(address) => return Ok(vec![IpAddr::V4(address)]),
+            Host::Ipv6(address) => return Ok(vec![IpAddr::V6(address)]),
+            Host::Domain(name) => name,
         };
         let failed = |why: &dyn fmt::Display| {
-            let detail = format!("name {} could not be looked up ({why})", quoted(name));
-            FetchError::new(Stage::Resolve, FetchCode::Resolve, url, detail)
+            let what = if peer.proxy().is_some() { "" } else { "name " };
+            let detail = format!("{what}{peer} could not be looked up ({why})");
+            peer.failed(url, Stage::Resolve, FetchCode::Resolve, detail)
         };
         let system = Arc::clone(&self.system);
         let asked = name.to_owned();
@@ -80,16 +83,13 @@ impl fmt::Debug for Lookups {
     }
 }
 
-/// Judges the addresses by the rules and connects to the first of them that answers.
-///
-/// The addresses that are judged are those that are dialled: there is no second lookup.
+/// Connects to the first of the peer's addresses that answers.
 pub(super) async fn connect(
     url: &Url,
-    rules: &FetchRules,
+    peer: &Peer<'_>,
     addresses: Vec<IpAddr>,
 ) -> Result<TcpStream, FetchError> {
-    rules.admit_addresses(url, &addresses)?;
-    let port = url.port_or_known_default().ok_or_else(|| no_host(url))?;
+    let port = peer.port;
     let mut waiting =
         by_turns(addresses).into_iter().take(TRIED).map(|ip| SocketAddr::new(ip, port));
     let mut attempts = JoinSet::new();
@@ -107,7 +107,7 @@ pub(super) async fn connect(
         match ended {
             Some(Ok((_, Ok(stream)))) => return Ok(stream),
             Some(Ok((address, Err(error)))) => {
-                first_failure.get_or_insert_with(|| not_connected(url, address, &error));
+                first_failure.get_or_insert_with(|| not_connected(url, peer, address, &error));
             }
             // An attempt is never aborted and does not panic.
             Some(Err(_)) => {}
@@ -132,7 +132,7 @@ fn by_turns(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     turns
 }
 
-fn not_connected(url: &Url, address: SocketAddr, error: &io::Error) -> FetchError {
+fn not_connected(url: &Url, peer: &Peer<'_>, address: SocketAddr, error: &io::Error) -> FetchError {
     let detail = match error.kind() {
         io::ErrorKind::ConnectionRefused => format!("connection refused by {address}"),
         io::ErrorKind::TimedOut => format!("no answer from {address}"),
@@ -141,16 +141,17 @@ fn not_connected(url: &Url, address: SocketAddr, error: &io::Error) -> FetchErro
         }
         _ => format!("no connection to {address} ({error})"),
     };
-    FetchError::new(Stage::Connect, FetchCode::Connect, url, detail)
-}
-
-fn no_host(url: &Url) -> FetchError {
-    FetchError::new(Stage::Policy, FetchCode::BadUrl, url, "the URL has no host to connect to")
+    let detail = match peer.role {
+        Role::Target => detail,
+        Role::StandIn(_) | Role::Proxy(_) => format!("{detail}, which is {peer}"),
+    };
+    peer.failed(url, Stage::Connect, FetchCode::Connect, detail)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::{FetchRules, Proxies};
 
     fn addresses(all: &[&str]) -> Vec<IpAddr> {
         all.iter().map(|a| a.parse().unwrap()).collect()
@@ -165,24 +166,39 @@ mod tests {
         assert_eq!(by_turns(Vec::new()), Vec::<IpAddr>::new());
     }
 
+    async fn resolved(lookups: &Lookups, url: &str) -> Result<Vec<IpAddr>, FetchError> {
+        let (url, rules) = (Url::parse(url).unwrap(), FetchRules::default());
+        lookups.resolve(&url, &Peer::of(&url, &rules)?).await
+    }
+
     #[tokio::test]
     async fn an_address_is_never_looked_up() {
         let lookups = Lookups::by(Arc::new(|host: &str| panic!("{host} was looked up")));
         for (text, address) in [("https://127.0.0.1/", "127.0.0.1"), ("https://[::1]/", "::1")] {
-            let found = lookups.resolve(&Url::parse(text).unwrap()).await.unwrap();
+            let found = resolved(&lookups, text).await.unwrap();
             assert_eq!(found, addresses(&[address]));
         }
     }
 
     #[tokio::test]
+    async fn a_failed_lookup_of_a_proxy_is_a_failed_connection() {
+        let lookups = Lookups::by(Arc::new(|_: &str| Err(io::Error::other("unknown"))));
+        let url = Url::parse("https://idp.example/").unwrap();
+        let proxies = Proxies::through("me:hunter2@squid:3128").unwrap();
+        let rules = FetchRules { proxies, ..FetchRules::default() };
+        let error = lookups.resolve(&url, &Peer::of(&url, &rules).unwrap()).await.unwrap_err();
+        assert_eq!((error.stage, error.code), (Stage::Connect, FetchCode::Connect));
+        assert_eq!(error.detail, "the proxy \"squid:3128\" could not be looked up (unknown)");
+    }
+
+    #[tokio::test]
     async fn a_failed_lookup_names_the_name() {
-        let url = Url::parse("https://tunnel.invalid/").unwrap();
         for (lookups, why) in [
             (Lookups::by(Arc::new(|_: &str| Err(io::Error::other("unknown")))), "unknown"),
             (Lookups::by(Arc::new(|_: &str| Ok(Vec::new()))), "no address"),
             (Lookups::by(Arc::new(|_: &str| panic!("as intended"))), "the lookup was broken off"),
         ] {
-            let error = lookups.resolve(&url).await.unwrap_err();
+            let error = resolved(&lookups, "https://tunnel.invalid/").await.unwrap_err();
             assert_eq!((error.stage, error.code), (Stage::Resolve, FetchCode::Resolve));
             let detail = format!("name \"tunnel.invalid\" could not be looked up ({why})");
             assert_eq!(error.detail, detail);

@@ -141,6 +141,8 @@ pub enum FetchCode {
     Address,
     /// A scheme that must not be used.
     Scheme,
+    /// A file that the request needs could not be read.
+    File,
 }
 
 impl FetchCode {
@@ -168,6 +170,7 @@ impl FetchCode {
             Self::IssuerMismatch => "issuer_mismatch",
             Self::Address => "address",
             Self::Scheme => "scheme",
+            Self::File => "file",
         }
     }
 }

@@ -2,18 +2,26 @@
 
 mod address;
 mod client;
+mod credentials;
 mod dial;
 mod error;
 mod exchange;
+mod files;
 mod headers;
 mod joined;
 mod judge;
+mod peer;
+mod proxy;
+mod redirect;
 mod rules;
 mod tls;
+mod trust;
+mod tunnel;
 mod url;
 
 use std::fmt;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,10 +30,16 @@ use ::url::{Origin, Url};
 use bytes::Bytes;
 
 pub use client::HyperFetch;
+pub use credentials::ClientHeaders;
 pub(crate) use error::shown;
 pub use error::{FetchCode, FetchError, Stage};
 pub(crate) use judge::judge_json;
-pub(crate) use url::parse_operator_url;
+pub use peer::ConnectTo;
+pub use proxy::Proxies;
+pub(crate) use rules::NAMED;
+pub use rules::RuleError;
+pub(crate) use tls::parse_server_name;
+pub(crate) use url::{holds_userinfo, parse_operator_url};
 
 /// Fetches one document. Implementations are asked from the refresh thread only, never from a
 /// verification.
@@ -82,12 +96,30 @@ pub struct FetchRules {
     /// Whether URLs that a document named may reach private addresses (`private_addresses: any`).
     /// Cloud metadata addresses stay out of reach.
     pub private_addresses_anywhere: bool,
-    /// How long name lookup, TCP and TLS may take. Default: 2 s.
+    /// How long name lookup, TCP and TLS may take, for each redirect anew. Default: 2 s.
     pub connect_timeout: Duration,
-    /// How long the whole attempt may take. Default: 5 s.
+    /// How long the whole attempt may take, redirects and all. Default: 5 s.
     pub timeout: Duration,
     /// How many bytes a body may have. Default: 512 KiB.
     pub max_body: usize,
+    /// Headers that are sent to the operator's origins, and to no other. Default: none.
+    pub headers: ClientHeaders,
+    /// A file with a bearer token (RFC 6750) that is sent to the operator's origins, and to no
+    /// other. It is read for each attempt, and once more when the answer is 401: if it holds
+    /// another token then, that one is tried too.
+    pub token_file: Option<PathBuf>,
+    /// A file with CA certificates in PEM that are trusted beside those of the system. It is read
+    /// for each handshake. While it cannot be read, every https fetch fails at [`Stage::Tls`].
+    pub ca_file: Option<PathBuf>,
+    /// The name that TLS asks for and verifies in place of the host of the operator's URLs: a DNS
+    /// name or an address.
+    pub tls_server_name: Option<String>,
+    /// What is dialled in place of the host and port of the operator's URLs, without a proxy. The
+    /// URL, its `Host` header and the name that TLS verifies stay.
+    pub connect_to: Option<ConnectTo>,
+    /// The proxies. Which address a proxy dials cannot be seen from here: of what a document names,
+    /// only private addresses that are written as such and private names are refused.
+    pub proxies: Proxies,
 }
 
 impl Default for FetchRules {
@@ -99,6 +131,12 @@ impl Default for FetchRules {
             connect_timeout: Duration::from_secs(2),
             timeout: Duration::from_secs(5),
             max_body: 512 * 1024,
+            headers: ClientHeaders::default(),
+            token_file: None,
+            ca_file: None,
+            tls_server_name: None,
+            connect_to: None,
+            proxies: Proxies::default(),
         }
     }
 }

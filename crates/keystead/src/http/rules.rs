@@ -1,5 +1,6 @@
 //! What a provider's rules allow: whose URL it is, which scheme, which addresses.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use keystead_core::text::quoted;
@@ -8,16 +9,47 @@ use url::{Host, Url};
 use super::FetchRules;
 use super::address::AddressKind;
 use super::error::{FetchCode, FetchError, Stage};
-use super::url::is_near;
+use super::url::{holds_userinfo, is_near};
+
+/// Why something that was written cannot be part of the rules of a provider.
+///
+/// Its texts do not hold what was written, which may be a secret.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct RuleError {
+    /// What is wrong, in one sentence.
+    pub problem: String,
+    /// What to write instead.
+    pub hint: String,
+}
+
+impl RuleError {
+    pub(super) fn new(problem: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { problem: problem.into(), hint: hint.into() }
+    }
+}
+
+impl fmt::Display for RuleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problem)
+    }
+}
+
+impl std::error::Error for RuleError {}
 
 /// Who wrote a URL.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Author {
     /// Its scheme, host and port are those of a URL that the operator wrote for this provider.
     Operator,
-    /// A document of the provider named it.
+    /// A document of the provider named it, or a redirect.
     Document,
 }
+
+/// How a URL that the operator did not write came up, as sentences begin.
+pub(crate) const NAMED: &str = "the provider's document names";
+/// The same, for the target of a redirect.
+pub(super) const REDIRECTED: &str = "a redirect leads to";
 
 impl FetchRules {
     /// Whose URL this is.
@@ -29,10 +61,11 @@ impl FetchRules {
         }
     }
 
-    /// Judges everything about a URL that can be judged before its name is looked up.
-    pub(crate) fn admit_url(&self, url: &Url) -> Result<(), FetchError> {
+    /// Judges everything about a URL that can be judged before its name is looked up. `named` is how
+    /// it came up.
+    pub(crate) fn admit_url(&self, url: &Url, named: &str) -> Result<(), FetchError> {
         let refuse = |code, detail: String| Err(FetchError::new(Stage::Policy, code, url, detail));
-        if !url.username().is_empty() || url.password().is_some() {
+        if holds_userinfo(url) {
             // Not shown: it is a secret.
             return refuse(FetchCode::BadUrl, "the URL holds a user name or password".to_owned());
         }
@@ -48,7 +81,7 @@ impl FetchRules {
             ),
             (scheme, Author::Document) => refuse(
                 FetchCode::Scheme,
-                format!("the provider's document names a URL with {}, not https", quoted(scheme)),
+                format!("{named} a URL with {}, not https", quoted(scheme)),
             ),
             (scheme, Author::Operator) => {
                 refuse(FetchCode::Scheme, format!("scheme {} is not http or https", quoted(scheme)))
@@ -58,10 +91,11 @@ impl FetchRules {
 
     /// Judges the addresses that are about to be dialled for `url`. One that is out of bounds
     /// spoils them all: a name that mixes them is made to be rebound.
-    pub(crate) fn admit_addresses(
+    pub(super) fn admit_addresses(
         &self,
         url: &Url,
         addresses: &[IpAddr],
+        named: &str,
     ) -> Result<(), FetchError> {
         if self.author_of(url) == Author::Operator {
             return Ok(());
@@ -70,13 +104,30 @@ impl FetchRules {
         let Some(address) = refused else { return Ok(()) };
         let kind = AddressKind::of(*address);
         let detail = match url.host() {
-            Some(Host::Domain(name)) => format!(
-                "the provider's document names {}, which resolves to {address}, {kind}",
-                quoted(name)
-            ),
-            _ => format!("the provider's document names {address}, {kind}"),
+            Some(Host::Domain(name)) => {
+                format!("{named} {}, which resolves to {address}, {kind}", quoted(name))
+            }
+            _ => format!("{named} {address}, {kind}"),
         };
         Err(FetchError::new(Stage::Policy, FetchCode::Address, url, detail))
+    }
+
+    /// Judges a URL that is asked through a proxy. Which address the proxy dials cannot be seen
+    /// from here; what can is an address that is written in the URL, and a name that only means
+    /// something near by.
+    pub(super) fn admit_unseen(&self, url: &Url, named: &str) -> Result<(), FetchError> {
+        let address = match url.host() {
+            Some(Host::Ipv4(address)) => IpAddr::V4(address),
+            Some(Host::Ipv6(address)) => IpAddr::V6(address),
+            _ if self.author_of(url) == Author::Operator => return Ok(()),
+            _ if self.private_addresses_anywhere || !is_near(url) => return Ok(()),
+            _ => {
+                let name = quoted(url.host_str().unwrap_or_default()).to_string();
+                let detail = format!("{named} {name}, a private name");
+                return Err(FetchError::new(Stage::Policy, FetchCode::Address, url, detail));
+            }
+        };
+        self.admit_addresses(url, &[address], named)
     }
 
     const fn document_may_reach(&self, kind: AddressKind) -> bool {
@@ -113,8 +164,8 @@ mod tests {
             Host::Domain(_) => IpAddr::from([8, 8, 8, 8]),
         };
         rules
-            .admit_url(&url)
-            .and_then(|()| rules.admit_addresses(&url, &[address]))
+            .admit_url(&url, NAMED)
+            .and_then(|()| rules.admit_addresses(&url, &[address], NAMED))
             .err()
             .map(|error| error.code)
     }
@@ -164,8 +215,8 @@ mod tests {
         let url = url("https://keys.example/");
         let public = IpAddr::from([8, 8, 8, 8]);
         let private = IpAddr::from([10, 0, 0, 5]);
-        assert_eq!(rules.admit_addresses(&url, &[public, public]), Ok(()));
-        let error = rules.admit_addresses(&url, &[public, private]).unwrap_err();
+        assert_eq!(rules.admit_addresses(&url, &[public, public], NAMED), Ok(()));
+        let error = rules.admit_addresses(&url, &[public, private], NAMED).unwrap_err();
         assert_eq!(error.code, FetchCode::Address);
         assert_eq!(
             error.detail,
@@ -193,6 +244,27 @@ mod tests {
             assert_eq!(refusal(&rules, text), Some(FetchCode::Address), "{text}");
         }
         assert_eq!(refusal(&rules, "http://10.0.0.5/"), Some(FetchCode::Scheme));
+    }
+
+    #[test]
+    fn behind_a_proxy_what_can_be_seen_is_judged() {
+        let code = |rules: &FetchRules, text: &str| {
+            rules.admit_unseen(&url(text), NAMED).err().map(|error| error.code)
+        };
+        let strict = operator(&["https://keycloak", "https://10.0.0.5"]);
+        let loose = FetchRules { private_addresses_anywhere: true, ..FetchRules::default() };
+        for (text, strictly, loosely) in [
+            ("https://keys.example/", None, None),
+            ("https://keycloak/", None, None),
+            ("https://10.0.0.5/", None, None),
+            ("https://10.0.0.6/", Some(FetchCode::Address), None),
+            ("https://metadata.google.internal/", Some(FetchCode::Address), None),
+            ("https://localhost/", Some(FetchCode::Address), None),
+            ("https://169.254.169.254/", Some(FetchCode::Address), Some(FetchCode::Address)),
+        ] {
+            assert_eq!(code(&strict, text), strictly, "{text}");
+            assert_eq!(code(&loose, text), loosely, "{text}");
+        }
     }
 
     #[test]

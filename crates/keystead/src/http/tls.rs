@@ -1,138 +1,110 @@
-//! The TLS handshake: whom it trusts, and what its failures are called.
+//! The TLS handshake: whose certificate it wants, and what its failures are called.
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use keystead_core::text::{escaped, quoted};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
-use tokio::net::TcpStream;
+use rustls::pki_types::{ServerName, UnixTime};
+use rustls::{CertificateError, Error};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 use url::{Host, Url};
 
+use super::FetchRules;
 use super::error::{FetchCode, FetchError, Stage};
-use super::joined::Joined;
+use super::exchange::Stream;
+use super::rules::Author;
+use super::trust::Trust;
 
-/// What TLS connections trust: the system's CA certificates and those that were added.
+/// Shakes hands with the server of `url` over `stream`.
 ///
-/// Loaded at the first handshake and kept; a system without any is asked again at the next one.
-pub(super) struct Tls {
-    system: fn() -> SystemRoots,
-    extra: Arc<[CertificateDer<'static>]>,
-    loaded: Arc<OnceLock<Arc<ClientConfig>>>,
-    loading: Joined<Result<Arc<ClientConfig>, String>>,
+/// The name that is asked for and verified is the URL's host, or, for the operator's URLs, the
+/// `tls_server_name` that is written.
+pub(super) async fn handshake(
+    url: &Url,
+    rules: &FetchRules,
+    trust: &Trust,
+    stream: Stream,
+) -> Result<Stream, FetchError> {
+    let expected = Expected::of(url, rules);
+    let name = expected.server_name(url)?;
+    let config = trust.config(rules.ca_file.as_deref()).await;
+    let config = config.map_err(|detail| failed(url, detail))?;
+    match TlsConnector::from(config).connect(name, stream).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(error) => Err(handshake_error(url, &expected, &error)),
+    }
 }
 
-/// The system's CA certificates, and what went wrong while they were read.
-type SystemRoots = rustls_native_certs::CertificateResult;
+/// Whose certificate a connection wants.
+enum Expected<'a> {
+    /// That of the URL's host.
+    Host {
+        host: Option<Host<&'a str>>,
+        /// Whether another name may be written in its place.
+        operators: bool,
+    },
+    /// The name that the operator wrote.
+    Written(&'a str),
+}
 
-impl Tls {
-    /// Trusts the system's CA certificates and `extra` ones.
-    pub(super) fn with_system_roots(extra: Vec<CertificateDer<'static>>) -> Self {
-        Self::with_roots(rustls_native_certs::load_native_certs, extra)
-    }
-
-    fn with_roots(system: fn() -> SystemRoots, extra: Vec<CertificateDer<'static>>) -> Self {
-        Self { system, extra: extra.into(), loaded: Arc::default(), loading: Joined::new(1) }
-    }
-
-    /// Shakes hands with the URL's host over `stream`.
-    pub(super) async fn handshake(
-        &self,
-        url: &Url,
-        stream: TcpStream,
-    ) -> Result<TlsStream<TcpStream>, FetchError> {
-        let name = server_name(url)?;
-        let config = self.config().await.map_err(|detail| failed(url, detail))?;
-        TlsConnector::from(config)
-            .connect(name, stream)
-            .await
-            .map_err(|error| handshake_error(url, &error))
-    }
-
-    async fn config(&self) -> Result<Arc<ClientConfig>, String> {
-        if let Some(config) = self.loaded.get() {
-            return Ok(Arc::clone(config));
+impl<'a> Expected<'a> {
+    fn of(url: &'a Url, rules: &'a FetchRules) -> Self {
+        let operators = rules.author_of(url) == Author::Operator;
+        match &rules.tls_server_name {
+            Some(name) if operators => Self::Written(name),
+            _ => Self::Host { host: url.host(), operators },
         }
-        let system = self.system;
-        let extra = Arc::clone(&self.extra);
-        let loaded = Arc::clone(&self.loaded);
-        // Off this thread: it may be hundreds of files.
-        let load = move || {
-            let config = client_config(system(), &extra)?;
-            Ok(Arc::clone(loaded.get_or_init(|| Arc::new(config))))
+    }
+
+    fn server_name(&self, url: &Url) -> Result<ServerName<'static>, FetchError> {
+        let host = match self {
+            Self::Host { host, .. } => host.as_ref(),
+            Self::Written(name) => Some(&Host::Domain(*name)),
         };
-        let broken_off = || Err("reading the CA certificates was broken off".to_owned());
-        self.loading.run("roots", load).await.unwrap_or_else(broken_off)
+        let name = match host {
+            Some(Host::Ipv4(address)) => {
+                return Ok(ServerName::IpAddress(IpAddr::V4(*address).into()));
+            }
+            Some(Host::Ipv6(address)) => {
+                return Ok(ServerName::IpAddress(IpAddr::V6(*address).into()));
+            }
+            Some(Host::Domain(name)) => *name,
+            None => "",
+        };
+        parse_server_name(name).ok_or_else(|| {
+            let detail = format!("{self} cannot be the name of a TLS server");
+            FetchError::new(Stage::Tls, FetchCode::BadUrl, url, detail)
+        })
     }
 }
 
-impl fmt::Debug for Tls {
+/// As sentences call it.
+impl fmt::Display for Expected<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls")
-            .field("extra", &self.extra.len())
-            .field("loaded", &self.loaded.get().is_some())
-            .finish_non_exhaustive()
+        match self {
+            Self::Host { host: Some(host), .. } => write!(f, "{}", quoted(&host.to_string())),
+            Self::Host { host: None, .. } => f.write_str("nothing"),
+            Self::Written(name) => write!(f, "{} (tls_server_name)", quoted(name)),
+        }
     }
 }
 
-fn client_config(
-    system: SystemRoots,
-    extra: &[CertificateDer<'static>],
-) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    // System bundles hold certificates that no longer parse; the others are as good as before.
-    let _counts = roots.add_parsable_certificates(system.certs);
-    for certificate in extra {
-        roots
-            .add(certificate.clone())
-            .map_err(|error| format!("an added CA certificate cannot be read ({error})"))?;
-    }
-    if roots.is_empty() {
-        let why = system.errors.first().map(|error| format!(" ({})", escaped(&error.to_string())));
-        return Err(format!("no CA certificates found on this system{}", why.unwrap_or_default()));
-    }
-    // Passed on, never installed: the program around this library may have another provider.
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS cannot be set up ({error})"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
-}
-
-fn server_name(url: &Url) -> Result<ServerName<'static>, FetchError> {
-    let refuse = |detail| FetchError::new(Stage::Tls, FetchCode::BadUrl, url, detail);
-    match url.host() {
-        Some(Host::Ipv4(address)) => {
-            Ok(ServerName::IpAddress(std::net::IpAddr::V4(address).into()))
-        }
-        Some(Host::Ipv6(address)) => {
-            Ok(ServerName::IpAddress(std::net::IpAddr::V6(address).into()))
-        }
-        Some(Host::Domain(name)) => {
-            // Certificates name no root, and RFC 6066 section 3 sends none.
-            let name = name.strip_suffix('.').unwrap_or(name).to_owned();
-            let shown = format!("{} cannot be the name of a TLS server", quoted(&name));
-            ServerName::try_from(name).map_err(|_| refuse(shown))
-        }
-        None => Err(refuse("the URL has no host".to_owned())),
-    }
+/// A name that a certificate can be for: a DNS name or an address.
+pub(crate) fn parse_server_name(name: &str) -> Option<ServerName<'static>> {
+    // Certificates name no root, and RFC 6066 section 3 sends none.
+    ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned()).ok()
 }
 
 fn failed(url: &Url, detail: String) -> FetchError {
     FetchError::new(Stage::Tls, FetchCode::Tls, url, detail)
 }
 
-fn handshake_error(url: &Url, error: &io::Error) -> FetchError {
+fn handshake_error(url: &Url, expected: &Expected<'_>, error: &io::Error) -> FetchError {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match tls {
-        Some(Error::InvalidCertificate(problem)) => certificate_error(url, problem),
+        Some(Error::InvalidCertificate(problem)) => certificate_error(url, expected, problem),
         Some(Error::InvalidMessage(_)) => {
             failed(url, "the server does not speak TLS on this port".to_owned())
         }
@@ -147,12 +119,12 @@ fn handshake_error(url: &Url, error: &io::Error) -> FetchError {
     }
 }
 
-fn certificate_error(url: &Url, problem: &CertificateError) -> FetchError {
+fn certificate_error(url: &Url, expected: &Expected<'_>, problem: &CertificateError) -> FetchError {
     let detail = match problem {
         CertificateError::NotValidForNameContext { presented, .. } => {
-            return other_name(url, presented);
+            return other_name(url, expected, presented);
         }
-        CertificateError::NotValidForName => return other_name(url, &[]),
+        CertificateError::NotValidForName => return other_name(url, expected, &[]),
         CertificateError::ExpiredContext { time, not_after } => {
             format!("the certificate expired {} ago", apart(*not_after, *time))
         }
@@ -173,17 +145,29 @@ fn certificate_error(url: &Url, problem: &CertificateError) -> FetchError {
     failed(url, detail)
 }
 
-fn other_name(url: &Url, presented: &[String]) -> FetchError {
-    let wanted = quoted(url.host_str().unwrap_or_default()).to_string();
+fn other_name(url: &Url, wanted: &Expected<'_>, presented: &[String]) -> FetchError {
     let names: Vec<_> = presented.iter().take(NAMES).map(|name| subject_name(name)).collect();
     let detail = match names.as_slice() {
         [] => format!("the certificate is not for {wanted}"),
         names => {
             let more = if presented.len() > NAMES { ", ..." } else { "" };
-            format!("the certificate is for {}{more}, not for {wanted}", names.join(", "))
+            let all = names.join(", ");
+            let hint = hint(wanted, presented);
+            format!("the certificate is for {all}{more}, not for {wanted}{hint}")
         }
     };
     FetchError::new(Stage::Tls, FetchCode::TlsName, url, detail)
+}
+
+/// The setting that would accept the first name that can be written.
+fn hint(wanted: &Expected<'_>, presented: &[String]) -> String {
+    let mut names = presented.iter().map(|name| subject_name(name));
+    match (wanted, names.find(|name| !name.contains('*'))) {
+        (Expected::Host { operators: true, .. }, Some(name)) => {
+            format!("; if that is the provider, write tls_server_name: {name}")
+        }
+        _ => String::new(),
+    }
 }
 
 /// How many of a certificate's names are shown.
@@ -212,35 +196,32 @@ fn apart(from: UnixTime, to: UnixTime) -> String {
 mod tests {
     use super::*;
 
-    fn no_roots() -> SystemRoots {
-        SystemRoots::default()
-    }
-
-    #[tokio::test]
-    async fn a_system_without_ca_certificates_is_said_in_plain_words() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let tls = Tls::with_roots(no_roots, Vec::new());
-        let url = Url::parse("https://idp.example/").unwrap();
-        let error = tls.handshake(&url, stream).await.unwrap_err();
-        assert_eq!((error.stage, error.code), (Stage::Tls, FetchCode::Tls));
-        assert_eq!(error.detail, "no CA certificates found on this system");
-    }
-
-    #[tokio::test]
-    async fn an_added_certificate_that_is_none_is_said_too() {
-        let tls = Tls::with_roots(no_roots, vec![CertificateDer::from(vec![0x30, 0x00])]);
-        let detail = tls.config().await.unwrap_err();
-        assert!(detail.starts_with("an added CA certificate cannot be read"), "{detail}");
-    }
-
     #[test]
     fn a_root_dot_is_not_part_of_a_tls_name() {
-        let name =
-            |url| server_name(&Url::parse(url).unwrap()).map(|name| name.to_str().into_owned());
+        let name = |url: &str| {
+            let (url, rules) = (Url::parse(url).unwrap(), FetchRules::default());
+            Expected::of(&url, &rules).server_name(&url).map(|name| name.to_str().into_owned())
+        };
         assert_eq!(name("https://idp.example./").unwrap(), "idp.example");
         assert_eq!(name("https://[::1]/").unwrap(), "::1");
         assert_eq!(name("https://-/").unwrap_err().code, FetchCode::BadUrl);
+    }
+
+    #[test]
+    fn a_written_name_is_for_the_operators_urls() {
+        let url = |text| Url::parse(text).unwrap();
+        let rules = FetchRules {
+            operator_origins: vec![url("https://kc:8443").origin()],
+            tls_server_name: Some("sso.example".to_owned()),
+            ..FetchRules::default()
+        };
+        let name = |text| {
+            let url = url(text);
+            let name = Expected::of(&url, &rules).server_name(&url).unwrap();
+            name.to_str().into_owned()
+        };
+        assert_eq!(name("https://kc:8443/keys"), "sso.example");
+        assert_eq!(name("https://keys.example/"), "keys.example");
     }
 
     #[test]

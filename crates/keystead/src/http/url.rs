@@ -44,6 +44,11 @@ pub(crate) fn parse_operator_url(text: &str) -> Result<Url, UrlProblem> {
     Ok(url)
 }
 
+/// Whether a URL holds a user name or password: a secret, and nothing that is ever sent.
+pub(crate) fn holds_userinfo(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
 /// Whether the host is loopback or private, by its name or by the address it is written as.
 pub(super) fn is_near(url: &Url) -> bool {
     match url.host() {

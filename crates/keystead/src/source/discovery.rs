@@ -14,7 +14,7 @@ use url::Url;
 use super::jwks_url;
 use super::{Fetched, Network, Tag};
 use crate::config::{DiscoveryAddress, EndpointOrigin};
-use crate::http::{FetchCode, FetchError, Stage, judge_json};
+use crate::http::{FetchCode, FetchError, Stage, holds_userinfo, judge_json};
 
 /// How long a metadata document is taken as current.
 const METADATA_MAX_AGE: Duration = Duration::from_secs(60 * 60);
@@ -143,13 +143,18 @@ impl Discovery {
         }
         let written = member("jwks_uri").unwrap_or_default();
         let jwks_uri = Url::parse(&written).ok().filter(Url::has_host).ok_or_else(|| {
-            let detail = if written.is_empty() {
-                "provider metadata has no jwks_uri".to_owned()
-            } else {
-                format!("jwks_uri {} is not an absolute URL with a host", quoted(&written))
+            let detail = match &*written {
+                "" => "provider metadata has no jwks_uri".to_owned(),
+                // It may hold a password.
+                text if text.contains('@') => "jwks_uri is not an absolute URL".to_owned(),
+                text => format!("jwks_uri {} is not an absolute URL with a host", quoted(text)),
             };
             FetchError::new(Stage::Parse, FetchCode::NoJwksUri, url, detail)
         })?;
+        if holds_userinfo(&jwks_uri) {
+            let detail = "jwks_uri holds a user name or password";
+            return Err(FetchError::new(Stage::Policy, FetchCode::BadUrl, url, detail));
+        }
         Ok(match self.endpoint_origin {
             EndpointOrigin::Discovery => at_origin_of(url, &jwks_uri),
             EndpointOrigin::Document => jwks_uri,

@@ -1,14 +1,13 @@
 //! A key file that is read again and again.
 
 use core::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use keystead_core::KeySet;
 use keystead_core::text::quoted;
 
 use super::text::{self, KeyTextError};
+use crate::bounded_file::{self, FileProblem};
 
 /// How many bytes a key file may have: 512 KiB.
 pub(crate) const SIZE_LIMIT: u64 = 512 * 1024;
@@ -26,26 +25,13 @@ pub(crate) const SIZE_LIMIT: u64 = 512 * 1024;
 /// The reason why there are no keys now. A file whose keys are all unusable is no error; they are
 /// in [`KeySet::skipped`].
 pub(crate) fn read(path: &Path) -> Result<KeySet, FileError> {
-    let keys = content(path).and_then(|content| {
-        let text = core::str::from_utf8(&content)
-            .map_err(|e| FileProblem::NotText { at: e.valid_up_to() })?;
-        text::parse(text).map_err(FileProblem::Keys)
-    });
+    let keys =
+        bounded_file::read(path, SIZE_LIMIT).map_err(KeyFileProblem::from).and_then(|content| {
+            let text = core::str::from_utf8(&content)
+                .map_err(|e| KeyFileProblem::NotText { at: e.valid_up_to() })?;
+            text::parse(text).map_err(KeyFileProblem::Keys)
+        });
     keys.map_err(|problem| FileError { path: path.to_owned(), problem })
-}
-
-fn content(path: &Path) -> Result<Vec<u8>, FileProblem> {
-    // Asked before opening: opening a pipe would wait for its writer.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(FileProblem::NotAFile);
-    }
-    let mut content = Vec::new();
-    let over = SIZE_LIMIT.saturating_add(1);
-    let read = File::open(path)?.take(over).read_to_end(&mut content)?;
-    if u64::try_from(read).is_ok_and(|read| read > SIZE_LIMIT) {
-        return Err(FileProblem::TooLarge { limit: SIZE_LIMIT });
-    }
-    Ok(content)
 }
 
 /// Why a key file gives no keys. Data only; [`fmt::Display`] gives the sentence.
@@ -55,24 +41,15 @@ pub(crate) struct FileError {
     /// The file.
     pub(crate) path: PathBuf,
     /// What is wrong with it.
-    pub(crate) problem: FileProblem,
+    pub(crate) problem: KeyFileProblem,
 }
 
 /// What is wrong with a key file.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub(crate) enum FileProblem {
-    /// It, or what its symlink points at, does not exist.
-    NotFound,
-    /// This process may not read it.
-    Permission,
-    /// A directory, a pipe, a socket or a device.
-    NotAFile,
-    /// More bytes than are read.
-    TooLarge {
-        /// How many bytes are read.
-        limit: u64,
-    },
+pub(crate) enum KeyFileProblem {
+    /// It could not be read.
+    Unreadable(FileProblem),
     /// Not text, such as DER.
     NotText {
         /// The byte at which that shows.
@@ -80,46 +57,34 @@ pub(crate) enum FileProblem {
     },
     /// Text without keys.
     Keys(KeyTextError),
-    /// The operating system refuses to read it for another reason.
-    Io(io::ErrorKind),
 }
 
 impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "key file {} ", quoted(&self.path.to_string_lossy()))?;
         match &self.problem {
-            FileProblem::NotFound => f.write_str("does not exist"),
-            FileProblem::Permission => f.write_str("may not be read by this process"),
-            FileProblem::NotAFile => f.write_str("is not a regular file"),
-            FileProblem::TooLarge { limit } => {
-                write!(f, "is larger than {limit} bytes")
-            }
-            FileProblem::NotText { at } => {
+            KeyFileProblem::Unreadable(problem) => write!(f, "{problem}"),
+            KeyFileProblem::NotText { at } => {
                 write!(f, "is not text at byte {at}; DER has to be converted to PEM")
             }
-            FileProblem::Keys(problem) => write!(f, "cannot be used: {problem}"),
-            FileProblem::Io(kind) => write!(f, "cannot be read: {kind}"),
+            KeyFileProblem::Keys(problem) => write!(f, "cannot be used: {problem}"),
         }
     }
 }
 
 impl core::error::Error for FileError {}
 
-impl From<io::Error> for FileProblem {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::NotFound => Self::NotFound,
-            io::ErrorKind::PermissionDenied => Self::Permission,
-            io::ErrorKind::IsADirectory => Self::NotAFile,
-            kind => Self::Io(kind),
-        }
+impl From<FileProblem> for KeyFileProblem {
+    fn from(problem: FileProblem) -> Self {
+        Self::Unreadable(problem)
     }
 }
 
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
-    use std::fs;
+    use std::fs::{self, File};
+    use std::io;
     use std::os::unix::fs::symlink;
     use std::process::Command;
 
@@ -138,7 +103,7 @@ mod tests {
         read(path).unwrap().keys()[0].kty()
     }
 
-    fn problem(path: &Path) -> FileProblem {
+    fn problem(path: &Path) -> KeyFileProblem {
         read(path).unwrap_err().problem
     }
 
@@ -178,7 +143,7 @@ mod tests {
         assert_eq!(kty(&at("keys.pem")), "EC");
 
         fs::remove_file(at("..data")).unwrap();
-        assert_eq!(problem(&at("keys.pem")), FileProblem::NotFound);
+        assert_eq!(problem(&at("keys.pem")), FileProblem::NotFound.into());
     }
 
     #[test]
@@ -186,9 +151,9 @@ mod tests {
         let folder = folder();
         let path = folder.path().join("keys.pem");
         for (garbage, expected) in [
-            (&b""[..], FileProblem::Keys(KeyTextError::Empty)),
-            (b"garbage", FileProblem::Keys(KeyTextError::NotKeys { len: 7 })),
-            (b"0\x82\x01\x22", FileProblem::NotText { at: 1 }),
+            (&b""[..], KeyFileProblem::Keys(KeyTextError::Empty)),
+            (b"garbage", KeyFileProblem::Keys(KeyTextError::NotKeys { len: 7 })),
+            (b"0\x82\x01\x22", KeyFileProblem::NotText { at: 1 }),
         ] {
             fs::write(&path, garbage).unwrap();
             assert_eq!(problem(&path), expected);
@@ -199,9 +164,9 @@ mod tests {
     fn a_file_that_appears_later_is_read_then() {
         let folder = folder();
         let path = folder.path().join("keys.pem");
-        assert_eq!(problem(&path), FileProblem::NotFound);
+        assert_eq!(problem(&path), FileProblem::NotFound.into());
         symlink("nowhere", &path).unwrap();
-        assert_eq!(problem(&path), FileProblem::NotFound);
+        assert_eq!(problem(&path), FileProblem::NotFound.into());
         fs::remove_file(&path).unwrap();
         fs::write(&path, FIRST).unwrap();
         assert_eq!(kty(&path), "OKP");
@@ -213,7 +178,7 @@ mod tests {
         let pipe = folder.path().join("pipe");
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         for path in [folder.path(), &pipe, Path::new("/dev/null")] {
-            assert_eq!(problem(path), FileProblem::NotAFile, "{}", path.display());
+            assert_eq!(problem(path), FileProblem::NotAFile.into(), "{}", path.display());
         }
     }
 
@@ -226,15 +191,18 @@ mod tests {
         fs::write(&path, filled(limit)).unwrap();
         assert_eq!(kty(&path), "OKP");
         fs::write(&path, filled(limit + 1)).unwrap();
-        assert_eq!(problem(&path), FileProblem::TooLarge { limit: SIZE_LIMIT });
+        assert_eq!(problem(&path), FileProblem::TooLarge { limit: SIZE_LIMIT }.into());
     }
 
     #[test]
     fn an_error_is_one_sentence_with_the_path() {
         let sentence = |problem| FileError { path: "/etc/k\n.pem".into(), problem }.to_string();
-        assert_eq!(sentence(FileProblem::NotFound), r#"key file "/etc/k\u{a}.pem" does not exist"#);
         assert_eq!(
-            sentence(FileProblem::Keys(KeyTextError::Empty)),
+            sentence(FileProblem::NotFound.into()),
+            r#"key file "/etc/k\u{a}.pem" does not exist"#
+        );
+        assert_eq!(
+            sentence(KeyFileProblem::Keys(KeyTextError::Empty)),
             r#"key file "/etc/k\u{a}.pem" cannot be used: the key text is empty"#
         );
         let denied = FileProblem::from(io::Error::from(io::ErrorKind::PermissionDenied));

@@ -16,7 +16,9 @@ use tokio::time::timeout;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::http::{Document, Fetch, FetchCode, FetchError, FetchRequest, FetchRules, Reply, Stage};
+use crate::http::{
+    Document, Fetch, FetchCode, FetchError, FetchRequest, FetchRules, NAMED, Reply, Stage,
+};
 
 /// How much longer than it may take a fetch is waited for.
 const GRACE: Duration = Duration::from_secs(1);
@@ -125,7 +127,7 @@ impl Network {
         url: &Url,
         accept: &'static str,
     ) -> Result<Reply, FetchError> {
-        self.rules.admit_url(url)?;
+        self.rules.admit_url(url, NAMED)?;
         let etag = tag.filter(|tag| tag.url == *url).map(|tag| tag.etag.clone());
         let has_condition = etag.is_some();
         let request = FetchRequest::new(url.clone(), accept, Arc::clone(&self.rules));

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use keystead::core::{Algorithm, KeySet, Provenance, Rejection};
 use keystead::http::{Document, FetchCode, FetchError, Stage};
-use keystead::{Clock, Config, ProviderConfig, ProviderStatus, Verifier, VerifierBuilder};
+use keystead::{
+    Clock, Config, ProviderConfig, ProviderStatus, RefreshError, Verifier, VerifierBuilder,
+};
 use keystead_testkit::{Answer, PausedClock, ScriptedFetch, SigningKey, Token};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -86,6 +88,11 @@ impl World {
         self.status(provider).state
     }
 
+    /// Asks a provider now.
+    pub(crate) async fn refresh(&self, provider: &str) -> Result<ProviderStatus, RefreshError> {
+        soon(self.verifier.refresh(provider)).await
+    }
+
     /// How many requests were made, to whomever.
     pub(crate) fn requests(&self) -> usize {
         self.network.requests().len()
@@ -128,6 +135,12 @@ pub(crate) fn refused(verifier: &Verifier, token: &str) -> Rejection {
 /// Lets virtual time pass.
 pub(crate) async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
+}
+
+/// What this gives; the test fails when a day of virtual time has passed before that.
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    let given = tokio::time::timeout(minutes(24 * 60), what).await;
+    given.unwrap_or_else(|_| panic!("a day has passed in vain"))
 }
 
 /// Lets virtual time pass until that is so; the test fails when it is not so within a day.

@@ -8,7 +8,7 @@ use keystead_core::{AlgorithmSet, Audiences, ClaimRule, KeySet, Policy};
 
 use super::super::error::{Origin, Scope, Wrong};
 use super::{DiscoveryMode, Draft, EndpointOrigin, ProviderConfig, SourceConfig, Standing, checks};
-use crate::http::FetchRules;
+use crate::http::{FetchRules, Proxies};
 use crate::source::KeySource;
 
 /// The bounds of the interval between two refreshes: a second and a week.
@@ -317,6 +317,64 @@ impl ProviderConfig {
         if let Some(timeout) = self.check("timeout", checked) {
             self.rules.timeout = timeout;
         }
+        self
+    }
+
+    /// Sends a header to the origins that are named here, and to no other. Its value is a secret: it
+    /// is never shown.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        let inserted = self.rules.headers.insert(name, value);
+        self.check("headers", inserted.map_err(checks::rule));
+        self
+    }
+
+    /// Sends the bearer token in this file to the origins that are named here, and to no other. It
+    /// is read for each attempt.
+    #[must_use]
+    pub fn token_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.check("token_file", Ok(()));
+        self.rules.token_file = Some(path.into());
+        self
+    }
+
+    /// Trusts the CA certificates in this file (PEM), beside those of the system. It is read at
+    /// each fetch.
+    #[must_use]
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.rules.ca_file = Some(path.into());
+        self
+    }
+
+    /// Asks for, and wants, a certificate for this name in place of the host of the URLs that are
+    /// named here.
+    #[must_use]
+    pub fn tls_server_name(mut self, name: &str) -> Self {
+        self.rules.tls_server_name = self.check("tls_server_name", checks::server_name(name));
+        self
+    }
+
+    /// Dials this host and port, `host:port`, in place of those of the URLs that are named here.
+    #[must_use]
+    pub fn connect_to(mut self, place: &str) -> Self {
+        self.rules.connect_to = self.check("connect_to", checks::connect_to(place));
+        self
+    }
+
+    /// Asks every URL through one proxy, `http://host:port` with a name and password or without;
+    /// `off`: through none, which is the default.
+    #[must_use]
+    pub fn proxy(mut self, address: &str) -> Self {
+        if let Some(proxies) = self.check("proxy", checks::proxy(address)) {
+            self.rules.proxies = proxies;
+        }
+        self
+    }
+
+    /// Asks URLs through these proxies, such as those of [`Proxies::from_variables`].
+    #[must_use]
+    pub fn proxies(mut self, proxies: Proxies) -> Self {
+        self.rules.proxies = proxies;
         self
     }
 

@@ -1,5 +1,6 @@
 //! What a provider's values must look like, wherever they were written.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use keystead_core::{Algorithm, KeyProblem, KeySet, SkippedKey};
@@ -8,7 +9,7 @@ use url::Url;
 use super::super::error::Wrong;
 use super::super::settings::nearest;
 use super::super::value::{did_you_mean, duration_text, listed, looks_like_key, shown, shown_url};
-use crate::http::parse_operator_url;
+use crate::http::{ConnectTo, Proxies, RuleError, parse_operator_url, parse_server_name};
 use crate::source;
 
 /// The longest name of a provider, in bytes.
@@ -74,6 +75,45 @@ pub(super) fn url(text: &str) -> Result<Url, Wrong> {
     parse_operator_url(text).map_err(|problem| {
         Wrong::new(problem.to_string()).hint(problem.hint()).value(shown_url(text))
     })
+}
+
+/// The path of a file that is read later.
+pub(super) fn path(text: &str) -> Result<PathBuf, Wrong> {
+    let content = looks_like_key(text) || text.trim_start().starts_with("eyJ");
+    if content || text.contains(char::is_control) {
+        return Err(Wrong::new("it looks like the content of a file")
+            .hint("write the path of the file")
+            .value("a value that is not shown"));
+    }
+    Ok(PathBuf::from(text))
+}
+
+/// A name that a certificate can be for.
+pub(super) fn server_name(text: &str) -> Result<String, Wrong> {
+    let name = text.trim();
+    if parse_server_name(name).is_none() {
+        return Err(Wrong::new(format!("{} cannot be the name of a TLS server", shown(text)))
+            .hint("write a name such as sso.example.com, or an address"));
+    }
+    Ok(name.to_owned())
+}
+
+/// What to dial instead.
+pub(super) fn connect_to(text: &str) -> Result<ConnectTo, Wrong> {
+    text.trim().parse().map_err(rule)
+}
+
+/// The proxies that a setting names: one for all, or none.
+pub(super) fn proxy(text: &str) -> Result<Proxies, Wrong> {
+    if text.trim() == "off" {
+        return Ok(Proxies::default());
+    }
+    Proxies::through(text).map_err(|error| rule(error).value(shown_url(text)))
+}
+
+/// A mistake that shows nothing of what was written.
+pub(super) fn rule(error: RuleError) -> Wrong {
+    Wrong::new(error.problem).hint(error.hint)
 }
 
 /// Whether the authority of a URL, or of what may become one, has an `@` in it.
@@ -226,6 +266,29 @@ mod tests {
         }
         assert!(issuer_url("HTTPS://h/x").is_some_and(|url| url.is_ok()));
         assert!(issuer_url("https:/h").is_some_and(|url| url.is_err()));
+    }
+
+    #[test]
+    fn a_secret_in_the_place_of_a_path_is_not_shown() {
+        assert_eq!(path("/run/secrets/token").unwrap().to_str(), Some("/run/secrets/token"));
+        for text in ["eyJhbGciOiJub25lIn0.hunter2.", "-----BEGIN X-----hunter2", "hunter2\n"] {
+            let wrong = path(text).unwrap_err();
+            assert!(!format!("{wrong:?}").contains("hunter2"), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn network_names() {
+        assert_eq!(server_name(" sso.example ").unwrap(), "sso.example");
+        assert!(server_name("10.0.0.1").is_ok() && server_name("::1").is_ok());
+        for text in ["", "https://sso.example", "sso.example:443", "*.example", "a b"] {
+            assert!(server_name(text).is_err(), "{text}");
+        }
+        assert_eq!(proxy("off").unwrap(), Proxies::default());
+        assert_ne!(proxy("squid:3128").unwrap(), Proxies::default());
+        let wrong = proxy("socks5://u:hunter2@squid").unwrap_err();
+        assert!(!format!("{wrong:?}").contains("hunter2"), "{wrong:?}");
+        assert!(connect_to(" kc:8443").is_ok());
     }
 
     #[test]

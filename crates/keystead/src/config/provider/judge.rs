@@ -7,6 +7,7 @@ use super::super::value::{duration_text, shown};
 use super::{
     DisabledWhy, DiscoveryAddress, DiscoveryMode, ProviderConfig, SourceConfig, Standing, checks,
 };
+use crate::http::Proxies;
 
 impl ProviderConfig {
     /// Settles the sources and the standing. Only the first call does anything.
@@ -42,6 +43,18 @@ impl ProviderConfig {
             let wrong = Wrong::new("discovery is off, and yet discovery_url is written")
                 .hint("remove one of the two");
             self.mistake("discovery_url", wrong);
+        }
+        if self.rules.token_file.is_some() && self.rules.headers.authorize() {
+            let wrong = Wrong::new("token_file and the header Authorization contradict each other")
+                .hint("keep token_file, or Authorization in headers");
+            self.mistake("token_file", wrong);
+        }
+        // One in `defaults` gives way to a `connect_to` of the provider's own.
+        let proxied = self.is_written("proxy") && self.rules.proxies != Proxies::default();
+        if proxied && self.is_written("connect_to") {
+            let wrong = Wrong::new("proxy and connect_to contradict each other")
+                .hint("keep proxy to have it connect, or connect_to to dial without one");
+            self.mistake("connect_to", wrong);
         }
     }
 

@@ -7,7 +7,7 @@ use keystead_core::{AlgorithmSet, Audiences, ClaimRule};
 
 use super::super::error::{Findings, Scope, Wrong};
 use super::super::layers::{Layered, Section, WrittenProvider, provider_path};
-use super::super::raw::{Kind, Node};
+use super::super::raw::{Entry, Kind, Node};
 use super::super::read::Reader;
 use super::super::server::set;
 use super::super::settings::{self, Place};
@@ -15,15 +15,18 @@ use super::super::value::{duration, duration_or_forever, shown, text, word};
 use super::build::{COOLDOWNS, GRACES, INTERVALS, TIMEOUTS, WAITS};
 use super::{DiscoveryMode, EndpointOrigin, ProviderConfig, SourceConfig, checks};
 use crate::config::error::Origin;
+use crate::http::{ClientHeaders, Proxies};
 
-/// Gives one provider its meaning. Its mistakes stay with it.
+/// Gives one provider its meaning. Its mistakes stay with it. `proxies` are those of the environment.
 pub(in super::super) fn read(
     name: &str,
     written: &WrittenProvider,
     layered: &Layered,
+    proxies: &Proxies,
     findings: &mut Findings,
 ) -> ProviderConfig {
     let mut provider = ProviderConfig::named(name.to_owned(), written.named_at.clone());
+    provider.rules.proxies = proxies.clone();
     provider.problems.extend(written.problems.iter().cloned());
     for setting in settings::of(Place::Provider) {
         if let Some(node) = written.section.node(setting.name).filter(|node| !node.is_blank()) {
@@ -41,6 +44,7 @@ pub(in super::super) fn read(
     };
     read_identity(&mut provider, &mut reader);
     read_locations(&mut provider, &mut reader);
+    read_access(&mut provider, &mut reader);
     read_tuning(&mut provider, &mut reader);
     provider.problems.extend(findings.problems.drain(before..));
     provider
@@ -128,6 +132,24 @@ fn read_locations(provider: &mut ProviderConfig, reader: &mut Reader<'_>) {
     set(&mut provider.distrusted_keys, reader.read_each("distrusted_keys", thumbprint));
 }
 
+fn read_access(provider: &mut ProviderConfig, reader: &mut Reader<'_>) {
+    let rules = &mut provider.rules;
+    let connect_to = reader.read("connect_to", |node| checks::connect_to(text(node)?));
+    rules.connect_to = connect_to;
+    rules.tls_server_name = reader.read("tls_server_name", |node| checks::server_name(text(node)?));
+    rules.token_file = reader.read("token_file", |node| checks::path(text(node)?));
+    let mut headers = ClientHeaders::default();
+    reader.read_entries("headers", |entry| add_header(&mut headers, entry));
+    rules.headers = headers;
+}
+
+fn add_header(headers: &mut ClientHeaders, entry: &Entry) -> Result<(), Wrong> {
+    if headers.contains(&entry.name) {
+        return Err(Wrong::new("it names a header twice").hint("keep one of the two"));
+    }
+    headers.insert(&entry.name, text(&entry.value)?).map_err(checks::rule)
+}
+
 fn read_tuning(provider: &mut ProviderConfig, reader: &mut Reader<'_>) {
     read_policy(provider, reader);
     read_refresh(provider, reader);
@@ -136,6 +158,10 @@ fn read_tuning(provider: &mut ProviderConfig, reader: &mut Reader<'_>) {
     let timeout = |node: &Node| checks::within(duration(node)?, TIMEOUTS.0, TIMEOUTS.1);
     set(&mut rules.connect_timeout, reader.read("connect_timeout", timeout));
     set(&mut rules.timeout, reader.read("timeout", timeout));
+    if let Some(path) = reader.read("ca_file", |node| checks::path(text(node)?)) {
+        rules.ca_file = Some(path);
+    }
+    set(&mut rules.proxies, reader.read("proxy", |node| checks::proxy(text(node)?)));
     let anywhere = |node: &Node| word(node, &[("written", false), ("any", true)]);
     set(&mut rules.plain_http_anywhere, reader.read("plain_http", anywhere));
     set(&mut rules.private_addresses_anywhere, reader.read("private_addresses", anywhere));

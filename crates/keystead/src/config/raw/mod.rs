@@ -64,7 +64,7 @@ impl Node {
         let trimmed = text.trim();
         let json = match shape {
             Shape::Texts | Shape::Urls | Shape::Keys => trimmed.starts_with('['),
-            Shape::Claims => !trimmed.is_empty(),
+            Shape::Claims | Shape::Secrets => !trimmed.is_empty(),
             Shape::Text | Shape::Url => false,
         };
         if json {

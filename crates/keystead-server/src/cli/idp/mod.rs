@@ -1,20 +1,17 @@
 //! `keystead idp`: a provider on loopback to try services against, and telling it what to do.
 
-use std::io;
+mod faults;
+mod serve;
+mod state;
+
 use std::net::SocketAddr;
 
 use keystead::core::Algorithm;
-use keystead::core::text::escaped;
-use keystead_testkit::idp::{
-    ControlClient, ControlError, DEFAULT_CONTROL, DEFAULT_LISTEN, DEFAULT_REALM, Idp, IdpConfig,
-    IdpError, MintRequest, RealmConfig,
-};
+use keystead_testkit::idp::{ControlClient, ControlError, DEFAULT_CONTROL, MintRequest};
 use serde_json::Value;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::console::Console;
-use super::json::pretty;
-use super::{Exit, Failure, Format};
+use super::{Exit, Failure};
 
 /// Play an identity provider on loopback, and mint tokens of it: for trying things out only
 ///
@@ -31,42 +28,35 @@ pub(crate) struct Args {
     #[command(subcommand)]
     verb: Option<Verb>,
     #[command(flatten)]
-    serve: ServeArgs,
+    serve: serve::ServeArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Serve discovery and a JWK Set for one or several issuers, until interrupted
-    Serve(ServeArgs),
+    Serve(serve::ServeArgs),
     /// Mint a token and write it to standard output
     Mint(MintArgs),
     /// Sign with a new key from now on, and keep the old ones published
     Rotate(RealmArgs),
+    /// Replace every key, as if the realm had been deleted and made again
+    Recreate(RealmArgs),
     /// Take a key out of the JWK Set
     Withdraw(WithdrawArgs),
     /// Close the provider's port, as if it were not there
     Down(ControlArgs),
     /// Open the provider's port again
     Up(ControlArgs),
-    /// Show issuers, keys and how often they were asked for
-    State(StateArgs),
-}
-
-#[derive(Debug, clap::Args)]
-struct ServeArgs {
-    /// Where it listens, on loopback; port 0: the system chooses
-    #[arg(long, value_name = "ADDRESS:PORT", default_value_t = DEFAULT_LISTEN)]
-    listen: SocketAddr,
-    #[command(flatten)]
-    control: ControlArgs,
-    /// An issuer of its own, below /realms/NAME; can be repeated [default: demo]
-    ///
-    /// With =ISSUER its tokens and metadata name another issuer than the one it is served at.
-    #[arg(long = "realm", value_name = "NAME[=ISSUER]")]
-    realms: Vec<String>,
-    /// An algorithm that every realm has a key for; can be repeated [default: ES256]
-    #[arg(long = "alg", value_name = "ALG", value_parser = algorithm)]
-    algorithms: Vec<Algorithm>,
+    /// Misbehave in one way, for a number of requests, for a time, or until healed
+    Fault(faults::FaultArgs),
+    /// Misbehave in several ways, one after the other
+    Script(faults::ScriptArgs),
+    /// Behave again, and listen again
+    Heal(ControlArgs),
+    /// List the ways to misbehave; asks no provider
+    Faults(faults::ListArgs),
+    /// Show issuers, keys, faults and how often they were met
+    State(state::StateArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -95,15 +85,6 @@ struct WithdrawArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct StateArgs {
-    #[command(flatten)]
-    control: ControlArgs,
-    /// How the result is written
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    format: Format,
-}
-
-#[derive(Debug, clap::Args)]
 struct MintArgs {
     #[command(flatten)]
     realm: RealmArgs,
@@ -126,10 +107,15 @@ struct MintArgs {
 
 pub(crate) fn run(args: Args, console: &mut Console) -> Result<Exit, Failure> {
     let answer = match args.verb {
-        None => return serve(&args.serve, console),
-        Some(Verb::Serve(args)) => return serve(&args, console),
+        None => return args.serve.run(console),
+        Some(Verb::Serve(args)) => return args.run(console),
+        Some(Verb::Faults(args)) => return args.run(console),
         Some(Verb::Mint(args)) => args.mint(),
         Some(Verb::Rotate(args)) => args.control.client().rotate(args.realm.as_deref()),
+        Some(Verb::Recreate(args)) => args.control.client().recreate(args.realm.as_deref()),
+        Some(Verb::Fault(args)) => args.order(),
+        Some(Verb::Script(args)) => args.order()?,
+        Some(Verb::Heal(control)) => control.client().heal().map(|()| "healed".to_owned()),
         Some(Verb::Withdraw(WithdrawArgs { realm, kid })) => {
             let client = realm.control.client();
             client.withdraw(realm.realm.as_deref(), &kid).map(|()| kid)
@@ -172,99 +158,6 @@ impl MintArgs {
         request.ttl = self.expires_in;
         request.algorithm = self.algorithm.map(|algorithm| algorithm.name().to_owned());
         self.realm.control.client().mint(&request)
-    }
-}
-
-fn serve(args: &ServeArgs, console: &mut Console) -> Result<Exit, Failure> {
-    let stopped = |error: io::Error| Failure::System(format!("signals cannot be heard: {error}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(stopped)?;
-    // Listened for before anybody can know that the provider is there.
-    let _entered = runtime.enter();
-    let mut terminate = signal(SignalKind::terminate()).map_err(stopped)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(stopped)?;
-    let idp = Idp::start(args.config()?).map_err(cannot_start)?;
-    console.data(describe(&idp).map_err(cannot_start)?)?;
-    runtime.block_on(async {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    });
-    drop(idp);
-    console.prose("the provider has ended");
-    Ok(Exit::Yes)
-}
-
-fn cannot_start(error: IdpError) -> Failure {
-    match error {
-        IdpError::Bind { .. } | IdpError::Thread(_) | IdpError::Stopped => {
-            Failure::System(error.to_string())
-        }
-        _ => Failure::usage(error),
-    }
-}
-
-impl ServeArgs {
-    fn config(&self) -> Result<IdpConfig, Failure> {
-        let mut config = IdpConfig::new().listen(self.listen).control(self.control.control);
-        let default = [DEFAULT_REALM.to_owned()];
-        let realms = if self.realms.is_empty() { &default[..] } else { &self.realms };
-        for written in realms {
-            let (name, issuer) = match written.split_once('=') {
-                Some((_, "")) => {
-                    return Err(Failure::usage(format!(
-                        "--realm {}: the issuer is empty",
-                        escaped(written)
-                    )));
-                }
-                Some((name, issuer)) => (name, Some(issuer)),
-                None => (written.as_str(), None),
-            };
-            let mut realm = RealmConfig::new(name);
-            realm.issuer = issuer.map(ToOwned::to_owned);
-            if !self.algorithms.is_empty() {
-                realm.algorithms.clone_from(&self.algorithms);
-            }
-            config = config.realm(realm);
-        }
-        Ok(config)
-    }
-}
-
-/// What somebody needs to know to use the provider.
-fn describe(idp: &Idp) -> Result<String, IdpError> {
-    let mut lines = Vec::new();
-    for realm in idp.realms() {
-        lines.push(format!("{realm}: issuer {}", escaped(&idp.issuer(&realm)?)));
-        lines.push(format!("  discovery {}", idp.discovery_url(&realm)?));
-        lines.push(format!("  keys {}", idp.jwks_url(&realm)?));
-    }
-    lines.extend(idp.control_addr().map(|control| format!("control {control}")));
-    Ok(lines.join("\n") + "\n")
-}
-
-impl StateArgs {
-    fn show(&self, state: &Value) -> String {
-        if self.format == Format::Json {
-            return pretty(&state.to_string());
-        }
-        let text = |value: &Value, name: &str| {
-            value.get(name).and_then(Value::as_str).map(escaped).unwrap_or_default()
-        };
-        let up = if state.get("up") == Some(&Value::Bool(true)) { "up" } else { "down" };
-        let mut lines = vec![format!("{up} {}", text(state, "listen"))];
-        for (name, realm) in state.get("realms").and_then(Value::as_object).into_iter().flatten() {
-            lines.push(format!("{}: issuer {}", escaped(name), text(realm, "issuer")));
-            for key in realm.get("keys").and_then(Value::as_array).into_iter().flatten() {
-                lines.push(format!("  key {} {}", text(key, "kid"), text(key, "alg")));
-            }
-            let requests = realm.get("requests").and_then(Value::as_object);
-            for (document, count) in requests.into_iter().flatten() {
-                lines.push(format!("  asked for {}: {count}", escaped(document)));
-            }
-        }
-        lines.join("\n")
     }
 }
 
