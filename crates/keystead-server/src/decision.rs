@@ -10,7 +10,7 @@ use hyper::{HeaderMap, Method};
 use keystead::config::LogDecisions;
 use keystead::core::text::escaped;
 use keystead::core::{Blame, Rejection, TokenFacts, TokenLimits, UnverifiedToken};
-use keystead::{Clock, VerifiedToken};
+use keystead::{Clock, Face, VerifiedToken};
 
 use crate::log::limiter::Limiter;
 
@@ -27,7 +27,7 @@ pub(crate) struct Decisions {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
     /// The face that was asked.
-    pub(crate) face: &'static str,
+    pub(crate) face: Face,
     pub(crate) method: &'a Method,
     /// The path of the request, without its query.
     pub(crate) path: &'a str,
@@ -68,7 +68,7 @@ macro_rules! write_line {
             kid = $line.kid,
             alg = $line.alg,
             exp_delta_s = $line.exp_delta_s,
-            face = $asked.face,
+            face = $asked.face.as_str(),
             method = $asked.method.as_str(),
             path = $line.path,
             forwarded_method = $line.forwarded_method,

@@ -11,3 +11,5 @@ mod http;
 mod log;
 mod signals;
 pub mod vectors;
+
+pub use http::metrics_reference;

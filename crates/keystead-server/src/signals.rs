@@ -1,4 +1,4 @@
-//! The signals that ask the process to end.
+//! The signals that ask the process to do something.
 
 use std::io;
 
@@ -45,5 +45,34 @@ impl Signals {
             Ok(()) => "Ctrl-C",
             Err(_) => std::future::pending().await,
         }
+    }
+}
+
+/// Listens for SIGHUP, which would end the process if nobody did.
+#[derive(Debug)]
+pub(crate) struct Hangups {
+    #[cfg(unix)]
+    hangup: Signal,
+}
+
+impl Hangups {
+    /// Must be called within a runtime.
+    ///
+    /// # Errors
+    /// When the operating system does not let us listen.
+    pub(crate) fn listen() -> io::Result<Self> {
+        Ok(Self {
+            #[cfg(unix)]
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Comes with the next SIGHUP. Never where there is none.
+    pub(crate) async fn next(&mut self) {
+        #[cfg(unix)]
+        if self.hangup.recv().await.is_some() {
+            return;
+        }
+        std::future::pending::<()>().await;
     }
 }

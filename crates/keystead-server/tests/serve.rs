@@ -38,7 +38,7 @@ providers:
     let admin = server.admin("/readyz");
     assert_eq!(admin.status, 503);
     let lines: Vec<_> = admin.body.lines().collect();
-    assert_eq!(lines[0], "not ready");
+    assert_eq!(lines[0], "not ready: no provider can verify");
     assert!(lines[1].starts_with("dark cold: no usable key is held"), "{lines:?}");
     assert!(lines[2].starts_with("unset disabled: "), "{lines:?}");
     assert_eq!(server.forward("dark").status, 503, "never 500");
@@ -51,6 +51,8 @@ fn one_provider_that_can_verify_is_enough() {
     assert_eq!((public.status, &*public.body), (200, "ok\n"));
     assert_eq!(public.header("Cache-Control"), Some("no-store"));
     let admin = server.admin("/readyz");
+    assert_eq!((admin.status, &*admin.body), (200, "ok\n"));
+    let admin = server.admin("/readyz?verbose");
     assert_eq!(admin.status, 200);
     assert!(admin.body.contains("\nlocal ready: 1 key is held\n"), "{}", admin.body);
     let head = request(server.public, "HEAD", "/readyz", &[], b"");
@@ -101,7 +103,7 @@ fn the_status_is_on_the_admin_listener_only() {
 fn the_admin_listener_may_be_a_unix_socket() {
     let server = Server::start("admin_listen: unix:$FOLDER/admin.sock");
     let path = server.admin.strip_prefix("unix:").unwrap();
-    let ask = b"GET /readyz HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+    let ask = b"GET /readyz?verbose HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
     let answer = exchange(UnixStream::connect(path).unwrap(), ask);
     assert_eq!(answer.status, 200);
     assert!(answer.body.contains("local ready"), "{}", answer.body);

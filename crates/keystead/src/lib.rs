@@ -7,23 +7,29 @@
 mod bounded_file;
 mod clock;
 pub mod config;
+mod counters;
 mod crypto;
 pub mod http;
+mod metrics;
 mod provider;
 mod refresh;
 mod report;
 mod source;
 mod status;
+mod token_file;
 mod verifier;
 
 pub use clock::{Clock, SystemClock};
 pub use config::{Config, ProviderConfig};
+pub use counters::{DecisionCounts, Distribution, DocumentKind, Face, UnknownKid, Verdict};
 pub use crypto::{AwsLc, fingerprint, thumbprint};
 pub use keystead_core as core;
+pub use metrics::{Metrics, ProviderMetrics, SourceMetrics};
 pub use source::{KeySource, SourceError};
 pub use status::{KeyStatus, ProviderStatus, SourceErrorStatus, SourceStatus, Status, timestamp};
+pub use token_file::TokenFile;
 pub use verifier::{
-    ClaimsError, RefreshError, RefreshHandle, VerifiedToken, Verifier, VerifierBuilder,
+    ClaimsError, Readiness, RefreshError, RefreshHandle, VerifiedToken, Verifier, VerifierBuilder,
 };
 
 /// The documents whose examples are run as doc tests.

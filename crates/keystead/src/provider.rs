@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::config::{ProviderConfig, Standing};
+use crate::counters::Counters;
 use crate::crypto::{AwsLc, judged};
 use crate::http::FetchRules;
 use crate::report;
@@ -39,6 +40,7 @@ pub(crate) struct Provider {
     disabled: Option<Disabled>,
     rules: Arc<FetchRules>,
     clock: Arc<dyn Clock>,
+    counters: Arc<Counters>,
     slots: Vec<Slot>,
     live: ArcSwap<Live>,
     /// Who waits for a key that is not held.
@@ -123,6 +125,7 @@ impl Provider {
             disabled,
             desk: Desk::new(&config, seed(&config.name, 0, &*clock)),
             clock,
+            counters: Arc::default(),
             slots,
             live: ArcSwap::default(),
             publishing: Mutex::new(()),
@@ -132,6 +135,12 @@ impl Provider {
         };
         provider.publish();
         provider
+    }
+
+    /// The same provider, going on counting where one of its name left off.
+    pub(crate) fn counting(mut self, counters: &Arc<Counters>) -> Self {
+        self.counters = Arc::clone(counters);
+        self
     }
 
     pub(crate) fn config(&self) -> &ProviderConfig {
@@ -144,6 +153,10 @@ impl Provider {
 
     pub(crate) fn slots(&self) -> &[Slot] {
         &self.slots
+    }
+
+    pub(crate) const fn counters(&self) -> &Arc<Counters> {
+        &self.counters
     }
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
@@ -300,6 +313,10 @@ impl Provider {
             Ok(set) => {
                 slot.cell().last_error = None;
                 let judged = Arc::new(judged(KeySet::clone(&set)));
+                // The first set is what the host program starts with, as keys in a configuration are.
+                if last.given.is_some() {
+                    report::replaced(self, slot, &last.judged, &judged);
+                }
                 InProcess { given: Some(set), judged, failing: false }
             }
             Err(error) => {

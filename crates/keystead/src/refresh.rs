@@ -104,6 +104,7 @@ async fn follow(provider: Arc<Provider>, at: usize, shared: Arc<Shared>) {
         fetch: Arc::clone(&shared.fetch),
         clock: Arc::clone(provider.clock()),
         rules: Arc::clone(provider.rules()),
+        counters: Arc::clone(provider.counters()),
     };
     loop {
         match slot.poll(&**provider.clock()) {

@@ -4,12 +4,15 @@
 use std::sync::Arc;
 
 use keystead_core::text::quoted;
-use keystead_core::{Change, DisabledWhy, Jwk, ProviderState};
+use keystead_core::{Change, DisabledWhy, Jwk, KeySet, ProviderState};
 
 use crate::crypto::thumbprint;
 use crate::provider::{Ended, Provider, Slot};
 use crate::source::Failure;
 use crate::status::{flapping_advice, provider_reason};
+
+/// Lines about who is trusted, for those who keep them: the server writes them whatever its level.
+const AUDIT: &str = "keystead::audit";
 
 /// A line whose level is known only when it is written.
 macro_rules! line {
@@ -70,6 +73,7 @@ pub(crate) fn change(provider: &Provider, slot: &Slot, change: &Change) {
     }
     let name = provider.config().name.as_str();
     tracing::info!(
+        target: AUDIT,
         event = "keys.changed",
         provider = name,
         source = &*slot.origin,
@@ -111,6 +115,17 @@ pub(crate) fn unknown_kid(provider: &Provider, kid: Option<&str>) {
         kid = kid.map(keystead_core::text::escaped),
         "provider {name} is asked for keys: a token with {named} fits none that is held"
     );
+}
+
+/// The host program handed out another set than before.
+pub(crate) fn replaced(provider: &Provider, slot: &Slot, before: &KeySet, now: &KeySet) {
+    let lacking = |from: &KeySet, keys: &KeySet| -> Vec<Arc<Jwk>> {
+        let is_in = |key: &&Arc<Jwk>| from.keys().iter().any(|k| k.material() == key.material());
+        keys.keys().iter().filter(|key| !is_in(key)).cloned().collect()
+    };
+    let mut replaced = Change::default();
+    (replaced.added, replaced.removed) = (lacking(before, now), lacking(now, before));
+    change(provider, slot, &replaced);
 }
 
 /// A source gave no keys, or something went wrong on their way.

@@ -1,9 +1,11 @@
 //! The public face: from a presented token to a verdict.
 
+mod observed;
 mod running;
 mod verified;
 mod waiting;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,11 +17,13 @@ use tokio::sync::watch;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ProviderConfig};
+use crate::counters::{Decisions, Judging};
 use crate::http::{Fetch, HyperFetch};
 use crate::provider::Provider;
 use crate::refresh::Shared;
 use crate::status::Status;
 
+pub use observed::Readiness;
 pub use running::{RefreshError, RefreshHandle};
 pub use verified::{ClaimsError, VerifiedToken};
 
@@ -62,6 +66,9 @@ struct Inner {
     table: ArcSwap<Table>,
     clock: Arc<dyn Clock>,
     shared: Arc<Shared>,
+    /// What faces answered where no provider was found.
+    unmatched: Decisions,
+    judging: Judging,
     /// Rung when the table was changed.
     applied: watch::Sender<()>,
     /// One `apply` at a time.
@@ -77,7 +84,15 @@ struct Inner {
 struct Table {
     issuers: Arc<Issuers>,
     providers: Vec<Arc<Provider>>,
+    /// Where each provider stands in the list.
+    names: HashMap<Arc<str>, usize>,
     limits: TokenLimits,
+}
+
+impl Table {
+    fn named(&self, name: &str) -> Option<&Provider> {
+        self.provider(*self.names.get(name)?)
+    }
 }
 
 impl Directory for Table {
@@ -130,8 +145,14 @@ impl Verifier {
             .into_iter()
             .map(|config| {
                 let same = old.providers.iter().find(|provider| *provider.config() == config);
-                same.cloned()
-                    .unwrap_or_else(|| Arc::new(Provider::new(config, Arc::clone(&self.0.clock))))
+                same.cloned().unwrap_or_else(|| {
+                    let before = old.named(&config.name).map(Provider::counters);
+                    let provider = Provider::new(config, Arc::clone(&self.0.clock));
+                    Arc::new(match before {
+                        Some(counters) => provider.counting(counters),
+                        None => provider,
+                    })
+                })
             })
             .collect();
         let mut issuers = Issuers::new();
@@ -144,7 +165,10 @@ impl Verifier {
                 }
             }
         }
-        self.0.table.store(Arc::new(Table { issuers: Arc::new(issuers), providers, limits }));
+        let named = providers.iter().enumerate();
+        let names = named.map(|(at, provider)| (Arc::clone(provider.name()), at)).collect();
+        let table = Table { issuers: Arc::new(issuers), providers, names, limits };
+        self.0.table.store(Arc::new(table));
         self.0.applied.send_replace(());
     }
 
@@ -289,6 +313,8 @@ impl VerifierBuilder {
             table: ArcSwap::default(),
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock::new())),
             shared: Arc::new(Shared::new(fetch)),
+            unmatched: Decisions::default(),
+            judging: Judging::default(),
             applied: watch::Sender::default(),
             applying: Mutex::new(()),
             drivers: watch::Sender::default(),

@@ -400,6 +400,7 @@ providers: {p: }
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one line per setting")]
 fn every_provider_setting_is_read() {
     let provider = provider(&format!(
         "issuer: https://h

@@ -23,9 +23,10 @@ use tracing::{Event, Level, Metadata, Subscriber};
 const ISSUER: &str = "https://idp.example";
 const KEYS: &str = "https://idp.example/keys";
 
-/// One line: its level and its fields.
+/// One line: where it is from, its level and its fields.
 #[derive(Clone, Debug)]
 struct Line {
+    target: &'static str,
     level: Level,
     fields: BTreeMap<&'static str, String>,
 }
@@ -83,7 +84,8 @@ impl Subscriber for Lines {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = Line { level: *event.metadata().level(), fields: BTreeMap::new() };
+        let (target, level) = (event.metadata().target(), *event.metadata().level());
+        let mut line = Line { target, level, fields: BTreeMap::new() };
         event.record(&mut line);
         self.0.lock().unwrap().push(line);
     }
@@ -211,6 +213,7 @@ async fn changed_keys_are_named_by_their_thumbprints() {
         .take()
         .into_iter()
         .filter(|line| line.field("event") == "keys.changed")
+        .inspect(|line| assert_eq!(line.target, "keystead::audit"))
         .map(|line| ["added", "removed", "relabelled", "kept"].map(|f| line.field(f).to_owned()))
         .collect();
     let none = String::new;
@@ -225,6 +228,40 @@ async fn changed_keys_are_named_by_their_thumbprints() {
             [none(), none(), print(&third), none()],
         ]
     );
+}
+
+/// A source of keys that are replaced by hand.
+#[derive(Clone, Default)]
+struct Replaced(Arc<Mutex<Arc<KeySet>>>);
+
+impl KeySource for Replaced {
+    fn keys(&self) -> Result<Arc<KeySet>, SourceError> {
+        Ok(Arc::clone(&self.0.lock().unwrap()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_the_host_program_changes_are_named_too() {
+    let (lines, _guard) = Lines::listen();
+    let (first, second) = (key("1"), key("2"));
+    let source = Replaced::default();
+    *source.0.lock().unwrap() = held(&[&first]);
+    let mut world = World::new([provider("p", ISSUER).key_source(Arc::new(source.clone()))]);
+    world.start().await;
+    assert!(world.accepts(&world.token(ISSUER, &first)));
+    lines.take();
+    *source.0.lock().unwrap() = held(&[&first]);
+    assert!(world.accepts(&world.token(ISSUER, &first)));
+    assert!(lines.take().is_empty(), "another set with the same keys is no change");
+    *source.0.lock().unwrap() = held(&[&second]);
+    for _ in 0..3 {
+        assert!(world.accepts(&world.token(ISSUER, &second)));
+    }
+    let said = lines.take();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!((said[0].target, said[0].field("event")), ("keystead::audit", "keys.changed"));
+    let prints = [&second, &first].map(|key| key.thumbprint().unwrap());
+    assert_eq!([said[0].field("added"), said[0].field("removed")], prints);
 }
 
 /// A source of keys that never has any.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keystead::config::{Config, NoticeLevel, ServerConfig};
-use keystead::{SystemClock, Verifier};
+use keystead::{Clock, SystemClock, Verifier};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -13,8 +13,8 @@ use tokio::time::MissedTickBehavior;
 use crate::decision::Decisions;
 use crate::http::drain::{self, End, Phase};
 use crate::http::{Faces, Shared};
-use crate::log::Log;
-use crate::signals::Signals;
+use crate::log::{LinesDropped, Log};
+use crate::signals::{Hangups, Signals};
 
 /// How often lines that were not written are reported.
 const REPORTS: Duration = Duration::from_secs(1);
@@ -46,8 +46,9 @@ fn start(config: Config, log: Log) -> Result<End, Failed> {
 
 fn serve(config: Config, runtime: &Runtime, log: Log) -> Result<End, Failed> {
     let server = config.server.clone();
-    let signals = runtime.block_on(async { Signals::listen() });
-    let mut signals = signals.map_err(|error| failed("cannot listen for signals", &error))?;
+    let signals = runtime.block_on(async { Ok((Signals::listen()?, Hangups::listen()?)) });
+    let (mut signals, hangups) =
+        signals.map_err(|error: std::io::Error| failed("cannot listen for signals", &error))?;
     let faces = runtime.block_on(Faces::bind(&server)).map_err(|error| {
         let (setting, address) = (error.setting(), error.address());
         tracing::error!(event = "server.bind_failed", setting, address, "{error}");
@@ -56,12 +57,14 @@ fn serve(config: Config, runtime: &Runtime, log: Log) -> Result<End, Failed> {
     let verifier = Verifier::from_config(config);
     // Kept to the end; dropping it does not wait for lookups.
     let _refresh = verifier.start().map_err(|error| failed("cannot start the refresh", &error))?;
-    let (phase, shared) = shared(verifier, &server);
+    let (phase, shared) = shared(verifier.clone(), &server, log.dropped().clone());
     runtime.block_on(async {
         let reports = tokio::spawn(report_losses(Arc::clone(&shared.decisions), log));
+        let rereading = tokio::spawn(reread_on_hangup(hangups, verifier.clone()));
         let mut listeners = faces.serve(&shared);
         let end = drain::on_signal(&mut signals, &phase, server.drain, &mut listeners).await;
         shared.decisions.report_suppressed();
+        rereading.abort();
         reports.abort();
         // Its log writes what still waits when it is dropped.
         let _aborted = reports.await;
@@ -69,16 +72,24 @@ fn serve(config: Config, runtime: &Runtime, log: Log) -> Result<End, Failed> {
     })
 }
 
-fn shared(verifier: Verifier, server: &ServerConfig) -> (watch::Sender<Phase>, Arc<Shared>) {
+fn shared(
+    verifier: Verifier,
+    server: &ServerConfig,
+    lines_dropped: LinesDropped,
+) -> (watch::Sender<Phase>, Arc<Shared>) {
     let (sender, phase) = watch::channel(Phase::Serving);
     let clock = Arc::new(SystemClock::new());
+    let started = clock.wall();
     let decisions = Decisions::new(server.log.decisions, server.limits.token, clock);
     let shared = Shared {
         verifier,
         decisions: Arc::new(decisions),
         refusal_detail: server.refusal_detail,
+        ready_when: server.ready_when.clone(),
         body_limit: server.limits.body,
         phase,
+        lines_dropped,
+        started,
     };
     (sender, Arc::new(shared))
 }
@@ -104,6 +115,21 @@ fn report_config(config: &Config) {
     }
 }
 
+/// Reads key and CA files again when SIGHUP comes: what a tool that renews them sends. Only files;
+/// the configuration stays.
+async fn reread_on_hangup(mut hangups: Hangups, verifier: Verifier) {
+    loop {
+        hangups.next().await;
+        let sources = verifier.reread_files();
+        tracing::info!(
+            event = "files.reread",
+            signal = "SIGHUP",
+            sources,
+            "SIGHUP received: key and CA files are read again, of {sources} sources"
+        );
+    }
+}
+
 /// Reports lines that the limit kept back, and lines that the reader of the log was too slow for.
 async fn report_losses(decisions: Arc<Decisions>, log: Log) {
     let mut reports = tokio::time::interval(REPORTS);
@@ -112,7 +138,7 @@ async fn report_losses(decisions: Arc<Decisions>, log: Log) {
     loop {
         reports.tick().await;
         decisions.report_suppressed();
-        let dropped = log.dropped();
+        let dropped = log.dropped().count();
         if dropped > known {
             let lines = dropped - known;
             tracing::warn!(

@@ -6,6 +6,8 @@
 
 use hyper::{Method, Request, StatusCode};
 
+use keystead::Face;
+
 use crate::bearer;
 use crate::decision::Asked;
 use crate::http::judge::judge;
@@ -22,7 +24,7 @@ pub(crate) async fn answer<B>(shared: &Shared, caller: Caller, request: Request<
         return respond::method_not_allowed("GET, HEAD, POST");
     }
     let asked = Asked {
-        face: "forward_auth",
+        face: Face::ForwardAuth,
         method,
         path: head.uri.path(),
         headers: &head.headers,

@@ -22,11 +22,15 @@ pub(crate) async fn judge<T>(
         Err(Reason::Empty) => Some(""),
         Err(_) => None,
     };
+    let since = shared.decisions.now();
     let verdict = match presented {
         Ok(token) => shared.verifier.verify_wait(token).await,
         Err(reason) => Err(Rejection::new(reason)),
     };
-    match verdict.and_then(|verified| Ok((verified.clone(), grant(verified)?))) {
+    let decision = verdict.and_then(|verified| Ok((verified.clone(), grant(verified)?)));
+    let took = shared.decisions.now().saturating_sub(since);
+    shared.verifier.count(asked.face, decision.as_ref().map(|(verified, _)| verified), took);
+    match decision {
         Ok((verified, granted)) => {
             shared.decisions.allowed(asked, token.unwrap_or_default(), &verified);
             Ok(granted)

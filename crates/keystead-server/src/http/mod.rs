@@ -7,10 +7,13 @@
 mod admin;
 pub(crate) mod drain;
 mod forward_auth;
+pub(crate) mod guard;
 mod health;
 mod identity;
 mod judge;
 pub(crate) mod listener;
+mod metrics;
+mod refresh;
 mod refusal;
 mod respond;
 #[cfg(unix)]
@@ -26,20 +29,25 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::service::TowerToHyperService;
 use keystead::Verifier;
-use keystead::config::{AdminListen, RefusalDetail, ServerConfig};
+use keystead::config::{AdminListen, ReadyWhen, RefusalDetail, ServerConfig};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::decision::Decisions;
+use crate::log::LinesDropped;
 use drain::Phase;
+use guard::Guard;
 use listener::{BindError, Bound, Limits};
 use respond::Answer;
+
+pub use metrics::reference as metrics_reference;
 
 /// What every request can reach.
 #[derive(Debug)]
@@ -47,9 +55,13 @@ pub(crate) struct Shared {
     pub(crate) verifier: Verifier,
     pub(crate) decisions: Arc<Decisions>,
     pub(crate) refusal_detail: RefusalDetail,
+    pub(crate) ready_when: ReadyWhen,
     /// How many bytes the body of a request may have.
     pub(crate) body_limit: usize,
     pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) lines_dropped: LinesDropped,
+    /// When the process started (wall time).
+    pub(crate) started: Duration,
 }
 
 /// Who asks.
@@ -64,6 +76,7 @@ pub(crate) struct Caller {
 pub(crate) struct Faces {
     public: Bound,
     admin: Bound,
+    guard: Guard,
     limits: Limits,
 }
 
@@ -79,7 +92,8 @@ impl Faces {
             AdminListen::Unix(path) => Bound::unix("admin_listen", path)?,
             _ => return Err(BindError::unknown("admin_listen")),
         };
-        Ok(Self { public, admin, limits: Limits::of(config.limits) })
+        let (guard, limits) = (Guard::of(config), Limits::of(config.limits));
+        Ok(Self { public, admin, guard, limits })
     }
 
     /// Serves both until the phase is [`Phase::Stopping`] and the last connection has ended.
@@ -87,6 +101,7 @@ impl Faces {
         let mut listeners = JoinSet::new();
         self.public.report("public");
         self.admin.report("admin");
+        self.guard.check();
         let public = Arc::clone(shared);
         let service = move |peer| {
             let shared = Arc::clone(&public);
@@ -96,7 +111,7 @@ impl Faces {
             })
         };
         self.public.serve(&mut listeners, service, self.limits, &shared.phase);
-        let router = admin::router(Arc::clone(shared));
+        let router = admin::router(Arc::clone(shared), self.guard);
         let service = move |_| TowerToHyperService::new(router.clone());
         self.admin.serve(&mut listeners, service, self.limits, &shared.phase);
         listeners
@@ -156,8 +171,11 @@ mod tests {
             verifier: Verifier::builder().build(),
             decisions: Arc::new(decisions),
             refusal_detail: RefusalDetail::Sentence,
+            ready_when: ReadyWhen::Any,
             body_limit: 1024,
             phase,
+            lines_dropped: LinesDropped::default(),
+            started: Duration::ZERO,
         };
         (shared, sender)
     }

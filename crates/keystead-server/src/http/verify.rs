@@ -7,10 +7,10 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes};
 use hyper::header::AUTHORIZATION;
 use hyper::{Method, Request, StatusCode};
-use keystead::VerifiedToken;
 use keystead::core::Reason;
 use keystead::core::json::{self, Limits};
 use keystead::core::text::quoted;
+use keystead::{Face, VerifiedToken};
 
 use crate::bearer;
 use crate::decision::Asked;
@@ -46,7 +46,7 @@ where
         }
     };
     let asked = Asked {
-        face: "verify",
+        face: Face::Verify,
         method: &head.method,
         path: head.uri.path(),
         headers: &head.headers,

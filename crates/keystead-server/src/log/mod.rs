@@ -16,6 +16,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
+/// The target of lines about keys that came and went.
+const AUDIT: &str = "keystead::audit";
 /// How many lines wait for stderr at most.
 const WAITING_LINES: usize = 8_192;
 
@@ -24,7 +26,18 @@ const WAITING_LINES: usize = 8_192;
 #[must_use = "lines that still wait are lost unless this is kept until the end"]
 pub(crate) struct Log {
     _writing: WorkerGuard,
-    dropped: ErrorCounter,
+    dropped: LinesDropped,
+}
+
+/// How many lines were dropped so far.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LinesDropped(Option<ErrorCounter>);
+
+impl LinesDropped {
+    pub(crate) fn count(&self) -> u64 {
+        let lines = self.0.as_ref().map_or(0, ErrorCounter::dropped_lines);
+        u64::try_from(lines).unwrap_or(u64::MAX)
+    }
 }
 
 impl Log {
@@ -33,8 +46,11 @@ impl Log {
     pub(crate) fn start(config: LogConfig) -> Self {
         let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_LINES);
         let (writer, writing) = builder.thread_name("keystead-log").finish(std::io::stderr());
-        let log = Self { _writing: writing, dropped: writer.error_counter() };
-        let ours = Targets::new().with_target("keystead", level(config.level));
+        let log = Self { _writing: writing, dropped: LinesDropped(Some(writer.error_counter())) };
+        let level = level(config.level);
+        // Who is trusted from now on is written whatever the level is.
+        let audit = level.max(LevelFilter::INFO);
+        let ours = Targets::new().with_target("keystead", level).with_target(AUDIT, audit);
         let subscriber = Registry::default().with(lines(config.format, writer).with_filter(ours));
         // A host program that has a subscriber of its own keeps it.
         let _kept = set_global_default(subscriber);
@@ -42,9 +58,9 @@ impl Log {
         log
     }
 
-    /// How many lines were dropped so far.
-    pub(crate) fn dropped(&self) -> usize {
-        self.dropped.dropped_lines()
+    /// What counts the lines that are dropped.
+    pub(crate) const fn dropped(&self) -> &LinesDropped {
+        &self.dropped
     }
 }
 

@@ -71,13 +71,17 @@ impl Server {
     /// Starts it with this configuration. It listens at ports of the system's choice, unless the
     /// configuration says where.
     pub(crate) fn with_config(config: &str) -> Self {
-        let (child, log, folder) = spawn(config);
-        let mut server =
-            Self { child, log, folder, public: ([127, 0, 0, 1], 0).into(), admin: String::new() };
+        let mut server = Self::with_log(config);
         let at = |listener: &str| server.address(listener);
         let (public, admin) = (at("public").parse().unwrap(), at("admin"));
         (server.public, server.admin) = (public, admin);
         server
+    }
+
+    /// The same, for a configuration with which it does not say where it listens.
+    pub(crate) fn with_log(config: &str) -> Self {
+        let (child, log, folder) = spawn(config);
+        Self { child, log, folder, public: ([127, 0, 0, 1], 0).into(), admin: String::new() }
     }
 
     /// Where a listener says that it is, in a log of either form.
@@ -140,6 +144,18 @@ impl Server {
         request(self.admin.parse().unwrap(), "GET", path, &[], b"")
     }
 
+    /// POST to the admin listener.
+    pub(crate) fn post_admin(&self, path: &str, headers: &[(String, String)]) -> Answer {
+        request(self.admin.parse().unwrap(), "POST", path, headers, b"")
+    }
+
+    /// The value of a series, as it is written in the text of Prometheus.
+    pub(crate) fn metric(&self, series: &str) -> Option<f64> {
+        let page = self.admin("/metrics").body;
+        let value = |line: &str| line.strip_prefix(series)?.trim().parse().ok();
+        page.lines().find_map(value)
+    }
+
     /// Whether the forward-auth endpoint lets a token of `data/tokens.json` pass.
     pub(crate) fn forward(&self, token: &str) -> Answer {
         self.get("/v1/auth/forward", &[bearer(token)])
@@ -156,9 +172,7 @@ impl Drop for Server {
 
 /// Runs it with a configuration with which it ends by itself.
 pub(crate) fn run_to_end(config: &str) -> (ExitStatus, String) {
-    let (child, log, folder) = spawn(config);
-    let (public, admin) = (([127, 0, 0, 1], 0).into(), String::new());
-    Server { child, log, folder, public, admin }.ended()
+    Server::with_log(config).ended()
 }
 
 fn spawn(config: &str) -> (Child, Arc<Log>, TempDir) {

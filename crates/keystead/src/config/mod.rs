@@ -30,6 +30,7 @@ mod layers;
 mod provider;
 mod raw;
 mod read;
+mod ready;
 mod reference;
 mod server;
 mod settings;
@@ -44,6 +45,7 @@ use error::{Findings, Shown, Wrong};
 pub use file::ConfigFile;
 use layers::Layered;
 pub use provider::{DiscoveryAddress, EndpointOrigin, ProviderConfig, SourceConfig, Standing};
+pub use ready::ReadyWhen;
 pub use reference::reference;
 pub use server::{
     AdminListen, LimitsConfig, LogConfig, LogDecisions, LogFormat, LogLevel, RefusalDetail,
@@ -163,12 +165,14 @@ impl Config {
     }
 
     fn settled(
-        server: ServerConfig,
+        mut server: ServerConfig,
         mut providers: Vec<ProviderConfig>,
         findings: Findings,
     ) -> Self {
         let Findings { mut problems, mut notices, origins } = findings;
+        let issuers = ready::issuers(&providers);
         settle::settle(&mut providers, &mut notices);
+        ready::follow_merged(&mut server.ready_when, &issuers, &providers);
         problems.extend(providers.iter().flat_map(ProviderConfig::problems).cloned());
         Problem::sort(&mut problems);
         Self { server, providers, problems, notices, origins }

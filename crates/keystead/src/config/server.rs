@@ -8,6 +8,7 @@ use super::error::{Findings, Origin, Scope, Wrong};
 use super::layers::{Layered, Section};
 use super::raw::Node;
 use super::read::Reader;
+use super::ready::{self, ReadyWhen};
 use super::settings::Place;
 use super::value::{count, duration, shown, size, socket_address, text, word};
 
@@ -19,6 +20,11 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// Where status and administration listen. Default: 127.0.0.1:8081.
     pub admin_listen: AdminListen,
+    /// Where the token stands that the admin listener asks for before it changes anything. Without
+    /// one, it does so on loopback and on a unix socket only.
+    pub admin_token_file: Option<PathBuf>,
+    /// When it says that it is ready. Default: when at least one provider can verify.
+    pub ready_when: ReadyWhen,
     /// How much of a refusal its caller is told. Default: code and sentence.
     pub refusal_detail: RefusalDetail,
     /// What is logged, and how.
@@ -131,6 +137,8 @@ impl Default for ServerConfig {
         Self {
             listen: local(8080),
             admin_listen: AdminListen::Tcp(local(8081)),
+            admin_token_file: None,
+            ready_when: ReadyWhen::default(),
             refusal_detail: RefusalDetail::default(),
             log: LogConfig::default(),
             limits: LimitsConfig::default(),
@@ -165,6 +173,8 @@ fn read_top(server: &mut ServerConfig, layered: &Layered, findings: &mut Finding
     let listen = reader.read("listen", |node| socket_address(text(node)?));
     set(&mut server.listen, listen);
     set(&mut server.admin_listen, reader.read("admin_listen", admin_listen));
+    server.admin_token_file = reader.read("admin_token_file", |node| text(node).map(PathBuf::from));
+    set(&mut server.ready_when, ready::read(&mut reader, layered));
     let detail = reader.read("refusal_detail", |node| {
         use RefusalDetail::{Code, Hint, Sentence};
         word(node, &[("code", Code), ("sentence", Sentence), ("hint", Hint)])

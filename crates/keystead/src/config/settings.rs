@@ -87,6 +87,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting(Top, "version", Text, "`1`", "1", "The version of this format. In files only: `KEYSTEAD_VERSION` is left to images."),
     setting(Top, "listen", Text, "address and port", "127.0.0.1:8080", "Where the public faces listen."),
     setting(Top, "admin_listen", Text, "address and port, `unix:/path` or an absolute path", "127.0.0.1:8081", "Where status and administration listen."),
+    setting(Top, "admin_token_file", Text, "path", "", "A file with the token that the admin listener asks for before it changes anything; read at each request. Unset: it changes something on loopback and on a unix socket only."),
+    setting(Top, "ready_when", Texts, "`any`, `all`, `none`, or one name of a provider or a list", "any", "Which providers must be able to verify before `/readyz` is 200: at least one, every one in use, none, or these."),
     setting(Top, "refusal_detail", Text, "`code`, `sentence` or `hint`", "sentence", "How much of a refusal its caller is told."),
     setting(Top, "drain", Text, "duration", "2s", "How long the server goes on accepting after it said that it is not ready."),
     setting(Log, "format", Text, "`auto`, `text` or `json`", "auto", "`auto`: text on a terminal, JSON otherwise."),

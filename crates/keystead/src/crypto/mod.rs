@@ -11,7 +11,7 @@ use aws_lc_rs::signature::{
     self, EcdsaVerificationAlgorithm, ParsedPublicKey, PqdsaVerificationAlgorithm, RsaParameters,
     RsaPublicKeyComponents,
 };
-use aws_lc_rs::{digest, hmac};
+use aws_lc_rs::{constant_time, digest, hmac};
 use keystead_core::{
     Algorithm, CryptoBackend, EcCurve, Jwk, KeyProblem, KeySet, Material, SignatureVerifier,
     SkippedKey,
@@ -110,6 +110,12 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
 pub fn fingerprint(token: &str) -> String {
     let [a, b, c, d, ..] = sha256(token.as_bytes());
     format!("{:08x}", u32::from_be_bytes([a, b, c, d]))
+}
+
+/// Whether what was presented is this secret, in a time that depends on neither but for their
+/// lengths.
+pub(crate) fn same_secret(presented: &[u8], secret: &[u8]) -> bool {
+    constant_time::verify_slices_are_equal(presented, secret).is_ok()
 }
 
 /// The key's thumbprint: SHA-256 in base64url (RFC 7638).

@@ -7,9 +7,7 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, InvalidHea
 
 use super::files::{Files, named};
 use super::rules::RuleError;
-
-/// How many bytes a token file may have.
-const TOKEN_LIMIT: u64 = 64 * 1024;
+use crate::token_file::{TOKEN_LIMIT, one_token};
 
 /// Headers that the operator adds to requests. Their values are secrets: they are never shown.
 ///
@@ -95,15 +93,10 @@ fn is_reserved(name: &HeaderName) -> bool {
 pub(super) async fn bearer(files: &Files, path: &Path) -> Result<HeaderValue, String> {
     const SETTING: &str = "token_file";
     let content = files.read(SETTING, path, TOKEN_LIMIT).await?;
-    let token = content.trim_ascii();
-    if token.is_empty() {
-        return Err(named(SETTING, path, "is empty"));
-    }
-    // RFC 6750 section 2.1: no token has a space or a control in it.
-    let one_word = token.iter().all(u8::is_ascii_graphic);
-    let text = std::str::from_utf8(token).ok().filter(|_| one_word);
-    let value = text.and_then(|token| secret(&format!("Bearer {token}")).ok());
-    value.ok_or_else(|| named(SETTING, path, "holds something else than one token"))
+    let value = one_token(&content).and_then(|token| {
+        secret(&format!("Bearer {token}")).map_err(|_| "holds something that cannot be sent")
+    });
+    value.map_err(|problem| named(SETTING, path, problem))
 }
 
 /// A value that hyper and everybody else keeps out of what is shown.

@@ -39,6 +39,7 @@ pub use proxy::Proxies;
 pub(crate) use rules::NAMED;
 pub use rules::RuleError;
 pub(crate) use tls::parse_server_name;
+pub use url::is_private_name;
 pub(crate) use url::{holds_userinfo, parse_operator_url};
 
 /// Fetches one document. Implementations are asked from the refresh thread only, never from a

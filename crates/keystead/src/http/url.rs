@@ -60,8 +60,9 @@ pub(super) fn is_near(url: &Url) -> bool {
 }
 
 /// Whether a name can only mean a host near by: one label, or a suffix that public DNS does not
-/// hand out.
-fn is_private_name(name: &str) -> bool {
+/// hand out. A dot at the end is passed over, and so is case.
+#[must_use]
+pub fn is_private_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     !name.contains('.') || PRIVATE_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
 }

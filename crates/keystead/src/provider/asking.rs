@@ -12,6 +12,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::{Provider, lock};
 use crate::config::ProviderConfig;
+use crate::counters::UnknownKid;
 use crate::report;
 
 /// How many callers may wait for one provider; everybody else is answered at once.
@@ -102,7 +103,12 @@ impl Provider {
     /// whatever is under way anyway that could bring the key is waited for. Answers at once when
     /// nobody makes the attempts.
     pub(crate) async fn ask_for(&self, kid: Option<&str>) -> Asked {
-        let Taken { begun, answer } = self.take_up(kid);
+        let taken = self.take_up(kid);
+        // Without any key, no kid is known: that is another trouble.
+        if self.state_of(&self.held(), self.clock.monotonic()).can_verify() {
+            self.count(&taken);
+        }
+        let Taken { begun, answer } = taken;
         if begun {
             report::unknown_kid(self, kid);
         }
@@ -110,6 +116,16 @@ impl Provider {
             Ok(answer) => answer,
             // The sender is dropped when the refresh ends.
             Err(answer) => answer.await.unwrap_or(Asked::Unanswered),
+        }
+    }
+
+    fn count(&self, taken: &Taken) {
+        match taken {
+            Taken { begun: true, .. } => self.counters.unknown_kid(UnknownKid::Refetched),
+            Taken { answer: Err(_), .. } => self.counters.unknown_kid(UnknownKid::Joined),
+            // Its key came while the token was judged.
+            Taken { answer: Ok(Asked::Answered), .. } => {}
+            Taken { answer: Ok(_), .. } => self.counters.unknown_kid(UnknownKid::Suppressed),
         }
     }
 

@@ -14,6 +14,7 @@ use url::Url;
 use super::jwks_url;
 use super::{Fetched, Network, Tag};
 use crate::config::{DiscoveryAddress, EndpointOrigin};
+use crate::counters::DocumentKind;
 use crate::http::{FetchCode, FetchError, Stage, holds_userinfo, judge_json};
 
 /// How long a metadata document is taken as current.
@@ -85,7 +86,7 @@ impl Discovery {
         let known = self.memory().known.clone();
         let (known, notice) = match known {
             Some(known) if known.is_current(now) => (known, None),
-            outdated => match (self.read_document(network, now).await, outdated) {
+            outdated => match (self.read_counted(network, now).await, outdated) {
                 (Ok(known), _) => (known, None),
                 (Err(error), Some(outdated)) => (outdated, Some(error)),
                 (Err(error), None) => return Err(error),
@@ -101,6 +102,11 @@ impl Discovery {
         if let Some(known) = &mut self.memory().known {
             known.asked = None;
         }
+    }
+
+    async fn read_counted(&self, network: &Network, now: Duration) -> Result<Known, FetchError> {
+        let had = self.read_document(network, now);
+        network.counted(DocumentKind::Discovery, had, |_| "ok").await
     }
 
     /// Only 404 and 410 say that the document has another form; anything else is a provider that

@@ -4,6 +4,7 @@ use keystead_core::{KeySet, KeySetProblem, Provenance};
 use url::Url;
 
 use super::{Fetched, Keys, Network, Tag};
+use crate::counters::DocumentKind;
 use crate::crypto::judged;
 use crate::http::{FetchCode, FetchError, Reply, Stage, judge_json};
 
@@ -16,6 +17,14 @@ pub(crate) async fn ask(
     network: &Network,
     tag: Option<&Tag>,
 ) -> Result<Fetched, FetchError> {
+    let word = |fetched: &Fetched| match fetched.keys {
+        Keys::Set(..) => "ok",
+        Keys::Unchanged => "not_modified",
+    };
+    network.counted(DocumentKind::Jwks, fetch(url, network, tag), word).await
+}
+
+async fn fetch(url: &Url, network: &Network, tag: Option<&Tag>) -> Result<Fetched, FetchError> {
     let accept = "application/jwk-set+json, application/json";
     let document = match network.fetch_unless_still(tag, url, accept).await? {
         Reply::Document(document) => document,

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use url::Url;
 
 use crate::clock::Clock;
+use crate::counters::{Counters, DocumentKind};
 use crate::http::{
     Document, Fetch, FetchCode, FetchError, FetchRequest, FetchRules, NAMED, Reply, Stage,
 };
@@ -110,9 +111,24 @@ pub(crate) struct Network {
     pub(crate) fetch: Arc<dyn Fetch>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rules: Arc<FetchRules>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Network {
+    /// Counts how a document was had, in one word, or why it was not, and how long that took.
+    async fn counted<T>(
+        &self,
+        document: DocumentKind,
+        had: impl Future<Output = Result<T, FetchError>>,
+        word: impl FnOnce(&T) -> &'static str,
+    ) -> Result<T, FetchError> {
+        let since = self.clock.monotonic();
+        let had = had.await;
+        let result = had.as_ref().map_or_else(|error| error.code.as_str(), word);
+        self.counters.fetched(document, result, self.clock.monotonic().saturating_sub(since));
+        had
+    }
+
     /// One document, under the provider's rules. A [`Fetch`] of the host program is held to them
     /// as far as that can be done from outside: it sees no URL that they refuse, and one that does
     /// not answer in time is given up, because the places for attempts are for all providers.
