@@ -127,6 +127,33 @@ stop_server() {
     wait "$server" 2>/dev/null || true
 }
 
+refresh() { curl --silent --show-error --output "$stage/refresh" --request POST "$admin/-/refresh/$1"; }
+asked() {
+    "$keystead" idp state --control "$(control "$1")" --format json |
+        python3 -c 'import json, sys; print(json.load(sys.stdin)["realms"][sys.argv[1]]["requests"]["jwks"])' "$2"
+}
+resident() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$server/status"; }
+
+# flood TOKEN COUNT: the token again and again, each time with another kid in its header.
+flood() {
+    python3 - "$url" "$@" <<'PYTHON'
+import base64, collections, http.client, json, sys
+url, token, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+header, rest = token.split(".", 1)
+header = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))
+connection, answers = http.client.HTTPConnection(url.removeprefix("http://")), collections.Counter()
+for number in range(count):
+    made_up = json.dumps({**header, "kid": f"made-up-{number}"}).encode()
+    made_up = base64.urlsafe_b64encode(made_up).decode().rstrip("=")
+    connection.request("GET", "/v1/auth/forward", headers={"Authorization": f"Bearer {made_up}.{rest}"})
+    answer = connection.getresponse()
+    answer.read()
+    answers[f"{answer.status} {answer.getheader('x-keystead-reason')}"] += 1
+for answer, times in answers.items():
+    print(f"  {answer}, {times} times")
+PYTHON
+}
+
 printf '%sBuilding keystead%s\n' "$bold" "$plain"
 cargo build --locked --package keystead-server
 keystead=${CARGO_TARGET_DIR:-target}/debug/keystead
@@ -207,6 +234,28 @@ ask 401 "$(mint one acme --claim "iss=$alias")" "issuer $alias"
 title 'A key in a file, behind an issuer whose name does not resolve.'
 ask 200 "$(mint two vault --sub carol)" 'discovery is no gate in front of the key'
 states vault
+
+title 'A provider begins to answer with a login page, then with an empty set.'
+for fault in html empty_set; do
+    "$keystead" idp fault "$fault" --document jwks --control "$(control one)" >/dev/null
+    refresh acme
+    states acme
+done
+ask 200 "$acme" 'a token of acme: a failure never removes a key'
+"$keystead" idp heal --control "$(control one)" >/dev/null
+refresh acme
+states acme
+
+title 'A realm is made again: all its keys are new.'
+"$keystead" idp recreate --control "$(control two)" --realm partner >/dev/null
+ask 200 "$(mint two partner --sub dora)" 'the first token with a new key: one fetch, at once'
+
+title 'Somebody sends a thousand tokens with made-up kids.'
+before=$(asked one acme) rss=$(resident)
+flood "$acme" 1000
+note "acme was asked $(($(asked one acme) - before)) times for keys, memory grew by $(($(resident) - rss)) KiB"
+(($(asked one acme) - before <= 1)) || fail 'made-up kids caused more than one fetch'
+ask 200 "$acme" 'a token of acme'
 
 title 'Where to go from here'
 cat <<TEXT

@@ -55,6 +55,7 @@ documents! {
     non_goals: "docs/non-goals.md",
     provider_states: "docs/provider-states.md",
     rejections: "docs/rejections.md",
+    resilience: "docs/resilience.md",
 }
 
 #[test]
