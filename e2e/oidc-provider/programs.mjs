@@ -89,6 +89,11 @@ export class Keystead {
     return body.providers[name];
   }
 
+  /** Has a provider asked now, and waits for what comes of it. */
+  refresh(name) {
+    return ask(`${this.admin}/-/refresh/${name}`, { method: 'POST' });
+  }
+
   stop() {
     return this.program.stop();
   }

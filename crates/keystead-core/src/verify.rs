@@ -103,7 +103,10 @@ fn run<D: Directory, R: Record>(
             let facts = || {
                 let facts = TokenFacts::of(question.text);
                 Detail::new(
-                    format!("{} bytes, {} segments", facts.length, facts.segments),
+                    match facts.segments {
+                        1 => format!("{} bytes, 1 segment", facts.length),
+                        found => format!("{} bytes, {found} segments", facts.length),
+                    },
                     "a compact JWS with a JSON header and a JSON claims set",
                 )
             };

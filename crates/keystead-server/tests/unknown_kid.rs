@@ -17,7 +17,9 @@ use support::{Answer, Server, request};
 fn started() -> (Idp, Server) {
     let idp = Idp::start(IdpConfig::new().realm("r")).unwrap();
     let server = Server::with_config(&format!(
-        "log: {{format: json}}\nproviders:\n  p:\n    issuer: {}\n    audiences: [app]\n",
+        "log: {{format: json}}
+defaults: {{unknown_kid_wait: 1m, unknown_kid_cooldown: 1h}}
+providers: {{p: {{issuer: \"{}\", audiences: [app]}}}}",
         idp.issuer("r").unwrap()
     ));
     server.line(|line| line["event"] == "provider.state" && line["state"] == "ready");

@@ -90,7 +90,7 @@ discovery; it also proves, in every cell:
 A set that omits every key that was held removes none of them by itself; a second such set in a row removes
 them (`replaced_set`, `foreign_keys`). A fault of the metadata document alone, of whatever kind, keeps no
 rotation out: the keys are asked for where they were. `redirect_http` and the faults of TLS are played over
-TLS. `many_keys` is played with 1,000 keys.
+TLS, `many_keys` with 1,000 keys, and everything with a `timeout` of 1.5 s, which `late` exceeds.
 
 ";
 

@@ -416,10 +416,6 @@ keys_file: [/a.pem, /b.json]
 discovery: issuer
 refresh_interval: 30s
 max_stale: forever
-removed_key_grace: 48h
-unknown_kid_wait: 0s
-unknown_kid_cooldown: 10s
-distrusted_keys: kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k
 connect_timeout: 100ms
 timeout: 1s
 plain_http: any
@@ -452,10 +448,6 @@ private_addresses: any"
     assert_eq!(provider.sources.len(), 4);
     assert_eq!(provider.refresh_interval, Duration::from_secs(30));
     assert_eq!(provider.max_stale, None);
-    assert_eq!(provider.removed_key_grace, Duration::from_secs(48 * 3600));
-    assert_eq!(provider.unknown_kid_wait, Duration::ZERO);
-    assert_eq!(provider.unknown_kid_cooldown, Duration::from_secs(10));
-    assert_eq!(provider.distrusted_keys, ["kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"]);
     assert_eq!(provider.rules.connect_timeout, Duration::from_millis(100));
     assert_eq!(provider.rules.timeout, Duration::from_secs(1));
     assert!(provider.rules.plain_http_anywhere && provider.rules.private_addresses_anywhere);
@@ -557,6 +549,23 @@ fn two_providers_of_one_issuer_have_to_be_reached_alike() {
     ));
     let (_, reason) = disabled(&config.providers[1]);
     assert!(reason.contains("not the same ca_file, token_file, headers"), "{reason}");
+}
+
+#[test]
+fn settings_of_unknown_kids_and_removed_keys_are_read() {
+    let provider = provider(
+        "issuer: https://h
+audiences: any
+removed_key_grace: 48h
+unknown_kid_wait: 0s
+unknown_kid_cooldown: 10s
+distrusted_keys: kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+    );
+    assert!(provider.is_enabled(), "{provider:?}");
+    assert_eq!(provider.removed_key_grace, Duration::from_secs(48 * 3600));
+    assert_eq!(provider.unknown_kid_wait, Duration::ZERO);
+    assert_eq!(provider.unknown_kid_cooldown, Duration::from_secs(10));
+    assert_eq!(provider.distrusted_keys, ["kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"]);
 }
 
 /// A restriction that is misspelt is never ignored.

@@ -283,6 +283,11 @@ fn what_no_settled_source_holds_is_refused_without_another_request() {
     }
 }
 
+/// A provider whose answers are waited for, and asked for once, however slow this machine is.
+fn patient(provider: ProviderConfig) -> ProviderConfig {
+    provider.unknown_kid_wait(MINUTE).unknown_kid_cooldown(60 * MINUTE).timeout(MINUTE)
+}
+
 /// What a token is answered with once its provider was asked for its key, if need be.
 fn waited(verifier: &Verifier, token: &str) -> Result<(), (u16, &'static str)> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -295,7 +300,7 @@ fn waited(verifier: &Verifier, token: &str) -> Result<(), (u16, &'static str)> {
 fn an_unknown_kid_is_asked_for_once_and_a_rotation_is_found_so() {
     let idp = Idp::start(IdpConfig::new().realm("r")).unwrap();
     let issuer = idp.issuer("r").unwrap();
-    let (verifier, _handle) = started([provider("p", &issuer)]);
+    let (verifier, _handle) = started([patient(provider("p", &issuer))]);
     let mint = || idp.mint("r", Token::new().audience("app")).unwrap();
     for fetches in 2..5 {
         idp.rotate("r").unwrap();
@@ -313,6 +318,35 @@ fn an_unknown_kid_is_asked_for_once_and_a_rotation_is_found_so() {
     assert_eq!(idp.requests("r").unwrap().jwks, 5);
 }
 
+/// T13, from many threads: whoever is refused for good knows that nothing is on its way.
+#[test]
+fn a_flood_from_many_threads_is_one_fetch_and_keeps_nobody_waiting() {
+    let idp = Idp::start(IdpConfig::new().realm("r")).unwrap();
+    let issuer = idp.issuer("r").unwrap();
+    let (verifier, _handle) = started([patient(provider("p", &issuer))]);
+    let good = idp.mint("r", Token::new().audience("app")).unwrap();
+    let forger = key("made up");
+    let answers = std::thread::scope(|scope| {
+        let flood = |thread: usize| {
+            let (verifier, issuer, forger, good) = (&verifier, &issuer, &forger, &good);
+            scope.spawn(move || {
+                let forged = (0..200).map(|n| {
+                    let kid = format!("{thread}-{n}");
+                    let forged = draft(issuer).header("kid", kid).sign(forger).unwrap();
+                    assert_eq!(waited(verifier, good), Ok(()));
+                    waited(verifier, &forged).unwrap_err()
+                });
+                forged.collect::<Vec<_>>()
+            })
+        };
+        let threads: Vec<_> = (0..8).map(flood).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert_eq!(answers.len(), 1_600);
+    assert!(answers.iter().all(|answer| *answer == (401, "key.unknown_kid")), "{answers:?}");
+    assert_eq!(idp.requests("r").unwrap().jwks, 2);
+}
+
 /// The connection of one attempt stays dead while new ones are fine.
 #[test]
 fn an_attempt_on_a_dead_connection_never_wedges_a_forced_one() {
@@ -320,8 +354,8 @@ fn an_attempt_on_a_dead_connection_never_wedges_a_forced_one() {
     let answers = [http(200, jwks(&[&old])), NEVER.to_vec(), http(200, jwks(&[&old, &new]))];
     let server = Server::answering(answers);
     let issuer = server.url("");
-    let configured = provider("p", &issuer).jwks_url(&server.url("/keys")).timeout(MINUTE);
-    let (verifier, handle) = started([configured]);
+    let configured = provider("p", &issuer).jwks_url(&server.url("/keys"));
+    let (verifier, handle) = started([patient(configured)]);
     std::thread::scope(|scope| {
         let operator = scope.spawn(|| refresh(&verifier, "p"));
         until(|| server.connections() == 2);
@@ -338,8 +372,8 @@ fn a_caller_who_leaves_does_not_take_the_fetch_along() {
     let (old, new) = (key("old"), key("new"));
     let server = Server::answering([http(200, jwks(&[&old])), NEVER.to_vec()]);
     let issuer = server.url("");
-    let configured = provider("p", &issuer).jwks_url(&server.url("/keys")).timeout(MINUTE);
-    let (verifier, _handle) = started([configured]);
+    let configured = provider("p", &issuer).jwks_url(&server.url("/keys"));
+    let (verifier, _handle) = started([patient(configured)]);
     let token = token(&issuer, &new);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {

@@ -38,7 +38,7 @@ pub(crate) fn not_found() -> Answer {
 
 /// The path is right, the method is not; `allowed` are those that are.
 pub(crate) fn method_not_allowed(allowed: &'static str) -> Answer {
-    let sentence = format!("only {allowed} are answered here");
+    let sentence = format!("this path answers {allowed} only");
     let mut answer =
         problem(StatusCode::METHOD_NOT_ALLOWED, "request.method_not_allowed", &sentence);
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));

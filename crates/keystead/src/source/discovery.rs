@@ -15,7 +15,7 @@ use super::jwks_url;
 use super::{Fetched, Network, Tag};
 use crate::config::{DiscoveryAddress, EndpointOrigin};
 use crate::counters::DocumentKind;
-use crate::http::{FetchCode, FetchError, Stage, holds_userinfo, judge_json};
+use crate::http::{FetchCode, FetchError, NAMED, Stage, holds_userinfo, judge_json};
 use crate::snapshot::Endpoint;
 
 /// How long a metadata document is taken as current.
@@ -144,6 +144,8 @@ impl Discovery {
             match network.fetch(url, "application/json").await {
                 Ok(document) => {
                     let jwks_uri = self.read(url, judge_json(&document, url)?)?;
+                    // One that may not be asked does not take the place of one that was.
+                    network.rules.admit_url(&jwks_uri, NAMED)?;
                     let known = Known { jwks_uri, document: url.clone(), asked: Some(now) };
                     *self.memory() = Memory { worked: at, known: Some(known.clone()) };
                     return Ok(known);

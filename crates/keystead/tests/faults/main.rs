@@ -26,7 +26,7 @@ const WORKERS: usize = 6;
 /// Ends the faults that never answer, and is far from what a healthy answer takes.
 const TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// T2, T11, T12, T13, T24, T26, T27, T28, T29, K13, K14, K18, K20, K31, G8
+/// T11, T22, T24, G5, K18, K20, K27
 #[test]
 fn each_fault_at_each_moment_does_what_the_table_says_and_nothing_to_others() {
     let listed: Vec<Fault> = TABLE.iter().map(|(fault, _)| *fault).collect();
@@ -41,7 +41,7 @@ fn each_fault_at_each_moment_does_what_the_table_says_and_nothing_to_others() {
     });
 }
 
-/// T22: whatever is wrong with the metadata document alone, the keys are asked for where they were,
+/// Whatever is wrong with the metadata document alone, the keys are asked for where they were,
 /// and a rotation gets through.
 #[test]
 fn a_document_that_fails_alone_keeps_no_rotation_out() {
@@ -59,7 +59,7 @@ fn a_document_that_fails_alone_keeps_no_rotation_out() {
     });
 }
 
-/// T13: the first set that omits everything removes nothing, the second one does.
+/// K15: the first set that omits everything removes nothing, the second one does.
 #[test]
 fn a_set_that_stays_replaced_takes_the_old_keys_with_the_second_answer() {
     let mut cell = Cell::new(Fault::ReplacedSet);
@@ -112,6 +112,8 @@ impl Cell {
             self.start();
         } else {
             self.start();
+            // On a busy machine the first attempt may have run out of time.
+            self.recovered();
             old = Some(token(&self.faulty));
             if moment == Moment::Rotation {
                 self.faulty.rotate(REALM).unwrap();

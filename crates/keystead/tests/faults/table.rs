@@ -74,8 +74,7 @@ pub(crate) const TABLE: &[Row] = &[
     gate(Fault::FileJwksUri, "no_jwks_uri"),
     gate(Fault::NoJwksUri, "no_jwks_uri"),
     gate(Fault::UserinfoJwksUri, "bad_url"),
-    // A document that is right in every other way does move the keys; that address is then refused.
-    unavailable(Fault::CloudMetadataJwksUri, "scheme"),
+    gate(Fault::CloudMetadataJwksUri, "scheme"),
     unavailable(Fault::EmptySet, "empty_set"),
     unavailable(Fault::NoKeysMember, "no_keys_member"),
     unavailable(Fault::NoUsableKey, "no_usable_key"),
