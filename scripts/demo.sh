@@ -99,7 +99,7 @@ mint() { "$keystead" idp mint --control "$(control "$1")" --realm "$2" --aud sho
 
 # Starts the server and reads where it listens; its log goes to a file.
 serve() {
-    "$keystead" serve --config "$stage/keystead.yaml" >"$stage/keystead.out" 2>"$stage/keystead.log" &
+    "$keystead" serve --config "$stage/keystead.yaml" "$@" >"$stage/keystead.out" 2>"$stage/keystead.log" &
     server=$!
     pids+=("$server")
     until_true listening || fail "the server did not start"
@@ -256,6 +256,21 @@ flood "$acme" 1000
 note "acme was asked $(($(asked one acme) - before)) times for keys, memory grew by $(($(resident) - rss)) KiB"
 (($(asked one acme) - before <= 1)) || fail 'made-up kids caused more than one fetch'
 ask 200 "$acme" 'a token of acme'
+
+title 'Everything is restarted while no provider is there.'
+stop_server
+serve --set "state_dir=$stage/state"
+saved() { [[ -s $stage/state/acme.json && -s $stage/state/partner.json ]]; }
+until_true saved || fail 'the keys were not kept on disk'
+acme=$(mint one acme) partner=$(mint two partner --sub bob)
+"$keystead" idp down --control "$(control one)" >/dev/null
+"$keystead" idp down --control "$(control two)" >/dev/null
+stop_server
+serve --set "state_dir=$stage/state"
+note "${dim}with state_dir set, keys outlive the server that fetched them.${plain}"
+ask 200 "$acme" 'a token of acme'
+ask 200 "$partner" 'a token of partner'
+states acme
 
 title 'Where to go from here'
 cat <<TEXT

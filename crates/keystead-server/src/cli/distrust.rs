@@ -26,7 +26,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
     /// The key: its kid or its thumbprint (RFC 7638, SHA-256)
-    #[arg(value_name = "KID|THUMBPRINT")]
+    #[arg(value_name = "KID|THUMBPRINT", allow_hyphen_values = true)]
     key: String,
     /// The provider, if more than one has such a key
     #[arg(value_name = "PROVIDER")]

@@ -80,7 +80,7 @@ struct WithdrawArgs {
     #[command(flatten)]
     realm: RealmArgs,
     /// The key
-    #[arg(value_name = "KID")]
+    #[arg(value_name = "KID", allow_hyphen_values = true)]
     kid: String,
 }
 
