@@ -7,6 +7,8 @@
 
 mod common;
 
+use keystead::Config;
+
 use common::{World, key, minutes, pass, provider, publishes, refused_connection, secs, until};
 
 const GITLAB: &str = "https://gitlab.example.com";
@@ -95,4 +97,39 @@ async fn with_every_provider_down_it_runs_and_says_so() {
     }
     assert!(!world.verifier.can_verify());
     assert_eq!(world.verifier.status().state, "cold");
+}
+
+/// The end of the story: a restart while nobody can be reached at all. What an earlier process was
+/// given is on disk, and serves at once; who comes back is asked again.
+#[tokio::test(start_paused = true)]
+async fn a_restart_with_every_provider_down_serves_what_the_disk_remembers() {
+    let (gitlab_key, portal_key) = (key("gitlab"), key("portal"));
+    let folder = tempfile::tempdir().unwrap();
+    let process = || {
+        let mut config = Config::of([
+            provider("gitlab", GITLAB).jwks_url(GITLAB_KEYS),
+            provider("portal", PORTAL).jwks_url(PORTAL_KEYS),
+        ]);
+        config.server.state_dir = Some(folder.path().join("state"));
+        World::of(config)
+    };
+    let mut first = process();
+    first.network.on(GITLAB_KEYS, [publishes(&[&gitlab_key])]);
+    first.network.on(PORTAL_KEYS, [publishes(&[&portal_key])]);
+    first.start().await;
+    first.stop().await;
+
+    let mut second = process();
+    second.start().await;
+    for (issuer, key) in [(GITLAB, &gitlab_key), (PORTAL, &portal_key)] {
+        assert!(second.accepts(&second.token(issuer, key)), "{issuer}");
+    }
+    assert_eq!(second.verifier.status().state, "stale");
+
+    let rotated = key("rotated");
+    second.network.on(GITLAB_KEYS, [publishes(&[&gitlab_key, &rotated])]);
+    until(|| second.state("gitlab") == "ready").await;
+    assert!(second.accepts(&second.token(GITLAB, &rotated)));
+    assert_eq!(second.state("portal"), "stale", "the other one is still away");
+    assert!(second.accepts(&second.token(PORTAL, &portal_key)));
 }

@@ -177,3 +177,21 @@ async fn a_healthy_provider_rotates_while_another_is_down() {
     assert!(world.accepts(&world.token(GITLAB, &new)));
     assert!(world.accepts(&world.token(PORTAL, &portal_key)));
 }
+
+/// The rest of the story: the key that the healthy provider rotated to is in force for the first
+/// token that names it, however incomplete the other provider is.
+#[tokio::test(start_paused = true)]
+async fn the_first_token_with_a_new_key_is_accepted_while_another_provider_is_down() {
+    let (old, new) = (key("old"), key("new"));
+    let mut world = World::new([
+        provider("gitlab", GITLAB).jwks_url(GITLAB_KEYS),
+        provider("portal", PORTAL).jwks_url("https://customers.example.com/keys"),
+    ]);
+    world.network.on(GITLAB_KEYS, [publishes(&[&old]), publishes(&[&old, &new])]);
+    world.start().await;
+    let token = world.token(GITLAB, &new);
+    assert_eq!(world.refusal(&token), (401, "key.unknown_kid"));
+    assert!(world.verifier.verify_wait(&token).await.is_ok());
+    assert_eq!(world.state("portal"), "cold");
+    assert_eq!(world.network.count(GITLAB_KEYS), 2);
+}

@@ -75,6 +75,20 @@ async fn a_caller_with_a_token_is_served_beside_the_one_without() {
     assert!(world.accepts(&world.token(GITLAB, &signing)));
 }
 
+/// The rest of the story: however often it comes, it asks nobody for keys and waits for nothing.
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_what_is_no_token_costs_no_fetch_and_no_wait() {
+    let mut world = World::new([provider("gitlab", GITLAB).jwks_url(KEYS)]);
+    world.network.on(KEYS, [common::publishes(&[&key("gitlab")])]);
+    world.start().await;
+    let (asked, began) = (world.requests(), tokio::time::Instant::now());
+    for text in ["", "abc", "a.b"].iter().cycle().take(300) {
+        let refused = world.verifier.verify_wait(text).await.unwrap_err();
+        assert_eq!(refused.http_status(), 401);
+    }
+    assert_eq!((world.requests(), tokio::time::Instant::now()), (asked, began));
+}
+
 /// A verifier outside of any runtime.
 fn tokio_free() -> keystead::Verifier {
     keystead::Verifier::builder().provider(provider("gitlab", GITLAB).jwks_url(KEYS)).build()

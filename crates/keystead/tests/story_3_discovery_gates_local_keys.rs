@@ -115,3 +115,20 @@ async fn a_kid_that_memory_does_not_hold_cannot_be_judged_while_discovery_is_dow
     let expired = world.draft(TUNNEL).expires_at(secs(1)).sign(&unknown).unwrap();
     assert_eq!(world.refusal(&expired), (401, "token.expired"));
 }
+
+/// The rest of the story: once the issuer was reached, a key that it rotates to is asked for by the
+/// first token that names it; the key in process never waits for any of that.
+#[tokio::test(start_paused = true)]
+async fn a_rotation_behind_the_tunnel_is_seen_by_the_first_token() {
+    let (local, before, after) = (key("K"), key("K2"), key("K3"));
+    let in_process = Arc::new(held(&[&local]));
+    let mut world = World::new([provider("vmcp", TUNNEL).key_source(in_process).discover()]);
+    world.network.on(DOCUMENT, [metadata(TUNNEL, KEYS)]);
+    world.network.on(KEYS, [publishes(&[&before]), publishes(&[&before, &after])]);
+    world.start().await;
+    assert!(world.verifier.verify_wait(&world.token(TUNNEL, &local)).await.is_ok());
+    assert_eq!(world.network.count(KEYS), 1, "what is in process asks nobody");
+
+    assert!(world.verifier.verify_wait(&world.token(TUNNEL, &after)).await.is_ok());
+    assert_eq!(world.network.count(KEYS), 2);
+}

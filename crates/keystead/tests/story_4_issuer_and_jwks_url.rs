@@ -125,3 +125,15 @@ async fn an_empty_jwks_url_is_one_that_is_not_written() {
     world.start().await;
     assert!(world.accepts(&world.token(ISSUER, &signing)), "keys are discovered from the issuer");
 }
+
+/// The rest of the story: a rotation is fetched where keys are fetched, by the first token that names
+/// the new key; the host in its `iss` is never asked.
+#[tokio::test(start_paused = true)]
+async fn a_rotation_is_fetched_in_the_cluster_and_never_from_the_issuer() {
+    let (before, after) = (key("before"), key("after"));
+    let mut world = World::new([provider("keycloak", ISSUER).jwks_url(IN_CLUSTER)]);
+    world.network.on(IN_CLUSTER, [publishes(&[&before]), publishes(&[&before, &after])]);
+    world.start().await;
+    assert!(world.verifier.verify_wait(&world.token(ISSUER, &after)).await.is_ok());
+    assert_eq!(world.network.requests(), [IN_CLUSTER, IN_CLUSTER]);
+}
