@@ -53,6 +53,7 @@ documents! {
     logs: "docs/logs.md",
     metrics: "docs/metrics.md",
     non_goals: "docs/non-goals.md",
+    performance: "docs/performance.md",
     provider_states: "docs/provider-states.md",
     rejections: "docs/rejections.md",
     resilience: "docs/resilience.md",

@@ -1,0 +1,11 @@
+//! One file for each thing that is measured.
+
+pub(crate) mod dead_provider;
+pub(crate) mod flood;
+pub(crate) mod footprint;
+pub(crate) mod forward_auth;
+pub(crate) mod isolation;
+pub(crate) mod restraint;
+pub(crate) mod rotation;
+pub(crate) mod start;
+pub(crate) mod verify;

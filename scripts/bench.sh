@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Builds the optimised program and the bench, and measures every figure; with names of figures,
+# those only. bench/src/main.rs says what comes of it.
+#
+# The load comes from wrk, which is none of ours. Without it threads of the bench do the same.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+if [[ $(uname -s) != Linux ]]; then
+    echo "error: the bench reads /proc, which is Linux's" >&2
+    exit 1
+fi
+if ! command -v wrk >/dev/null; then
+    if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+        echo "installing wrk" >&2
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -qq </dev/null >&2
+        apt-get install -qq -y --no-install-recommends wrk </dev/null >&2
+    else
+        echo "hint: sudo apt-get install wrk, for a load that is not from the bench itself" >&2
+    fi
+fi
+
+# One folder for both workspaces, so that what they share is built once.
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+cargo build --locked --release --package keystead-server
+cargo build --locked --release --manifest-path bench/Cargo.toml --target-dir "$target"
+exec "$target/release/keystead-bench" "$target/release/keystead" "$@"
