@@ -100,6 +100,7 @@ const BESIDE_OTHERS: &str = "\
 What others did in the same situations: measured 2026-11 on loopback with the versions named here and their
 default settings, unless the row says more. The row of Keystead is from the table above. A made-up token is one
 that anybody can write, with a `kid` that nobody has. Restarted while the provider was down, none of the others
-had any key.
+had any key; Keystead, with `state_dir` set, accepts at once with the keys of the run before, as `stale`
+(`crates/keystead/tests/snapshot.rs`).
 
 ";
