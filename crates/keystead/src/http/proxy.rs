@@ -7,8 +7,10 @@ use base64_simd::STANDARD;
 use http::HeaderValue;
 use url::{Host, Url};
 
+use super::address::AddressKind;
 use super::credentials::secret;
 use super::rules::RuleError;
+use super::url::{is_near, is_private_name};
 
 /// The HTTP proxies through which URLs are asked. None by default.
 ///
@@ -72,7 +74,8 @@ impl Proxies {
     /// `NO_PROXY` is a list of names (`example.com` and `.example.com` stand for the name and all
     /// below it), addresses and networks (`10.0.0.0/8`), each with a port or without, or `*`. Names
     /// are not looked up: networks cover addresses that are written in the URL. Loopback is never
-    /// asked through these proxies.
+    /// asked through these proxies, and http on a private name or address only through one that is
+    /// private itself.
     pub fn from_variables<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         Self::read(variables).0
     }
@@ -107,11 +110,24 @@ impl Proxies {
     /// The proxy through which `url` is asked.
     pub(super) fn of(&self, url: &Url) -> Option<&Proxy> {
         let proxy = if url.scheme() == "https" { &self.https } else { &self.http };
-        proxy.as_ref().filter(|_| !self.except.cover(url))
+        let proxy = proxy.as_ref().filter(|_| !self.except.cover(url))?;
+        // Plain http is allowed to near hosts because it stays near. What a variable says for all of
+        // a machine must not carry it, with its credentials and with the keys, to a proxy elsewhere.
+        let strays = self.except.loopback && url.scheme() == "http" && is_near(url);
+        (!strays || proxy.is_near()).then_some(proxy)
     }
 }
 
 impl Proxy {
+    /// Whether it is loopback or private, by its name or by the address it is written as.
+    fn is_near(&self) -> bool {
+        match &self.host {
+            Host::Domain(name) => is_private_name(name),
+            Host::Ipv4(address) => AddressKind::of(IpAddr::V4(*address)).is_near(),
+            Host::Ipv6(address) => AddressKind::of(IpAddr::V6(*address)).is_near(),
+        }
+    }
+
     fn parse(address: &str) -> Result<Self, RuleError> {
         const HINT: &str = "write http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, the latter \
                             percent-encoded, or off";
@@ -281,6 +297,22 @@ mod tests {
         let shown = format!("{proxies:?} {proxy} {:?}", proxy.authorization);
         assert!(shown.contains("squid:3128") && !shown.contains("bWU6"), "{shown}");
         assert!(!shown.contains("er2"), "{shown}");
+    }
+
+    #[test]
+    fn a_variable_never_carries_plain_http_out_of_the_neighbourhood() {
+        let from = |proxy| Proxies::from_variables([("HTTP_PROXY", proxy), ("HTTPS_PROXY", proxy)]);
+        let near = "http://keycloak.auth.svc/certs";
+        let far = from("http://proxy.example:3128");
+        assert_eq!(through(&far, near), None);
+        assert_eq!(through(&far, "http://10.0.0.7/certs"), None);
+        for url in ["http://idp.example/", "https://keycloak.auth.svc/certs"] {
+            assert_eq!(through(&far, url).as_deref(), Some("proxy.example:3128"), "{url}");
+        }
+        assert_eq!(through(&from("squid:3128"), near).as_deref(), Some("squid:3128"));
+        // A proxy that is written for this provider is the operator's own word.
+        let written = Proxies::through("http://proxy.example:3128").unwrap();
+        assert_eq!(through(&written, near).as_deref(), Some("proxy.example:3128"));
     }
 
     #[test]

@@ -188,6 +188,10 @@ fn restore_source(
     let confirmed = source.confirmed.min(wall);
     let ahead = source.confirmed.saturating_sub(wall);
     let mut cell = slot.cell();
+    // And it is newer than nothing that is held.
+    if !ahead.is_zero() && cell.lifecycle.facts().age(now).is_some() {
+        return None;
+    }
     let age = wall.saturating_sub(confirmed);
     let leaving = source.leaving.iter().map(|leaving| {
         (Arc::clone(&leaving.key), now.saturating_add(leaving.until.saturating_sub(wall)))

@@ -15,7 +15,7 @@ use super::jwks_url;
 use super::{Fetched, Network, Tag};
 use crate::config::{DiscoveryAddress, EndpointOrigin};
 use crate::counters::DocumentKind;
-use crate::http::{FetchCode, FetchError, NAMED, Stage, holds_userinfo, judge_json};
+use crate::http::{FetchCode, FetchError, NAMED, Stage, holds_userinfo, judge_json, shown};
 use crate::snapshot::Endpoint;
 
 /// How long a metadata document is taken as current.
@@ -108,20 +108,21 @@ impl Discovery {
     /// What the document said when it was last read, to be remembered over a restart.
     pub(crate) fn known_endpoint(&self) -> Option<Endpoint> {
         let known = self.memory().known.clone()?;
-        let (jwks_uri, document) = (known.jwks_uri.into(), known.document.into());
+        // The query of an address that the operator wrote may hold a secret.
+        let (jwks_uri, document) = (known.jwks_uri.into(), shown(&known.document));
         Some(Endpoint::new(jwks_uri, document, self.endpoint_origin.as_str()))
     }
 
     /// Remembers what the document said before a restart, unless it was read since. It is asked
     /// again all the same.
     pub(crate) fn recall(&self, endpoint: &Endpoint) {
-        let mut addresses = std::iter::once(&self.address).chain(&self.others);
-        let worked = addresses.position(|url| url.as_str() == endpoint.document);
+        let addresses = std::iter::once(&self.address).chain(&self.others);
+        let found = addresses.enumerate().find(|(_, url)| shown(url) == endpoint.document);
         let mut memory = self.memory();
         let wanted = memory.known.is_none() && endpoint.is_of_origin(self.endpoint_origin.as_str());
-        let (true, Some(worked)) = (wanted, worked) else { return };
-        let urls = (Url::parse(&endpoint.jwks_uri), Url::parse(&endpoint.document));
-        if let (Ok(jwks_uri), Ok(document)) = urls {
+        let (true, Some((worked, document))) = (wanted, found) else { return };
+        if let Ok(jwks_uri) = Url::parse(&endpoint.jwks_uri) {
+            let document = document.clone();
             *memory = Memory { worked, known: Some(Known { jwks_uri, document, asked: None }) };
         }
     }
