@@ -251,14 +251,15 @@ impl Provider {
     /// Swaps in what the sources hold now.
     pub(crate) fn publish(&self) {
         // One at a time, so that an older view never replaces a newer one.
-        let _publishing = lock(&self.publishing);
+        let publishing = lock(&self.publishing);
+        let mut news = Vec::new();
         let previous = self.live.load();
         let mut in_process = Vec::new();
         let mut sets = Vec::new();
         for slot in &self.slots {
             if let SlotKind::InProcess(source) = &slot.kind {
                 let last = previous.in_process.get(in_process.len()).cloned().unwrap_or_default();
-                let answer = self.take_in(slot, last, ask(&**source));
+                let answer = take_in(slot, last, ask(&**source), &mut news);
                 let keys = Arc::clone(&answer.judged);
                 in_process.push(answer);
                 let origin = Arc::clone(&slot.origin);
@@ -288,6 +289,14 @@ impl Provider {
             self.desk.keys_changed();
         }
         self.published.notify_waiters();
+        drop(publishing);
+        // Who hears of it may ask this provider something, which must not find it locked.
+        for (slot, news) in news {
+            match news {
+                News::Replaced(before, after) => report::replaced(self, slot, &before, &after),
+                News::Failed(failure) => report::failure(self, slot, &failure),
+            }
+        }
     }
 
     /// Takes over what in-process sources hand out now, if it is not what is published.
@@ -307,33 +316,40 @@ impl Provider {
             self.publish();
         }
     }
+}
 
-    /// What an in-process source gives from now on. An error keeps the last set.
-    fn take_in(
-        &self,
-        slot: &Slot,
-        last: InProcess,
-        answer: Result<Arc<KeySet>, SourceError>,
-    ) -> InProcess {
-        if last.is_settled_by(&answer) {
-            return last;
+/// What is to be said of an in-process source once its keys are published.
+enum News {
+    Replaced(Arc<KeySet>, Arc<KeySet>),
+    Failed(Failure),
+}
+
+/// What an in-process source gives from now on. An error keeps the last set.
+fn take_in<'a>(
+    slot: &'a Slot,
+    last: InProcess,
+    answer: Result<Arc<KeySet>, SourceError>,
+    news: &mut Vec<(&'a Slot, News)>,
+) -> InProcess {
+    if last.is_settled_by(&answer) {
+        return last;
+    }
+    match answer {
+        Ok(set) => {
+            slot.cell().last_error = None;
+            let judged = Arc::new(judged(KeySet::clone(&set)));
+            // The first set is what the host program starts with, as keys in a configuration are.
+            if last.given.is_some() {
+                let replaced = News::Replaced(Arc::clone(&last.judged), Arc::clone(&judged));
+                news.push((slot, replaced));
+            }
+            InProcess { given: Some(set), judged, failing: false }
         }
-        match answer {
-            Ok(set) => {
-                slot.cell().last_error = None;
-                let judged = Arc::new(judged(KeySet::clone(&set)));
-                // The first set is what the host program starts with, as keys in a configuration are.
-                if last.given.is_some() {
-                    report::replaced(self, slot, &last.judged, &judged);
-                }
-                InProcess { given: Some(set), judged, failing: false }
-            }
-            Err(error) => {
-                let failure = Failure::in_process(&error);
-                report::failure(self, slot, &failure);
-                slot.cell().last_error = Some(failure);
-                InProcess { failing: true, ..last }
-            }
+        Err(error) => {
+            let failure = Failure::in_process(&error);
+            slot.cell().last_error = Some(failure.clone());
+            news.push((slot, News::Failed(failure)));
+            InProcess { failing: true, ..last }
         }
     }
 }

@@ -62,8 +62,8 @@ impl Verifier {
             verdict => return verdict,
         };
         match self.ask_for_key(token, &refused).await {
-            Asked::Nobody => Err(refused),
-            Asked::Answered => self.verify_with(token, requirements),
+            // Whatever could have brought the key may have ended between the two looks.
+            Asked::Nobody | Asked::Answered => self.verify_with(token, requirements),
             Asked::Unanswered => {
                 self.verify_with(token, requirements).map_err(Rejection::while_asking)
             }
