@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the optimised program and the bench, and measures every figure; with names of figures,
-# those only. bench/src/main.rs says what comes of it.
+# Builds the optimised program and the bench, and measures every figure; with names of figures, or of
+# kinds of them (faults, library, server), those only. bench/src/main.rs says what comes of it.
 #
 # The load comes from wrk, which is none of ours. Without it threads of the bench do the same.
 set -euo pipefail
@@ -23,6 +23,8 @@ fi
 
 # One folder for both workspaces, so that what they share is built once.
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
-cargo build --locked --release --package keystead-server
+if [[ $* != library ]]; then
+    cargo build --locked --release --package keystead-server
+fi
 cargo build --locked --release --manifest-path bench/Cargo.toml --target-dir "$target"
 exec "$target/release/keystead-bench" "$target/release/keystead" "$@"
