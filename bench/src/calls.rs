@@ -28,7 +28,7 @@ pub(crate) fn each<'i, I, T>(
     Box::new(move || {
         let before = processor_time();
         let (calls, _) = round(&mut turn, &call)?;
-        Ok((processor_time() - before).as_secs_f64() * 1e6 / calls)
+        Ok(processor_time().saturating_sub(before).as_secs_f64() * 1e6 / calls)
     })
 }
 

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::{Duration, SystemTime, SystemTimeError, UNIX_EPOCH};
 
 use keystead::core::{Algorithm, AlgorithmSet, KeySet, Provenance};
-use keystead::{ProviderConfig, Verifier};
+use keystead::{ProviderConfig, Verifier, VerifierBuilder};
 use keystead_testkit::SigningKey;
 use serde::Deserialize;
 use serde_json::json;
@@ -41,7 +41,7 @@ pub struct Claims {
 pub fn verifier(providers: impl IntoIterator<Item = ProviderConfig>, cached: usize) -> Verifier {
     // There is no cache yet.
     let _ = cached;
-    let builder = providers.into_iter().fold(Verifier::builder(), |b, p| b.provider(p));
+    let builder = providers.into_iter().fold(Verifier::builder(), VerifierBuilder::provider);
     let verifier = builder.build();
     verifier.load();
     verifier
