@@ -52,4 +52,7 @@ pub use published::{PreparedKey, PublishedKeys, PublishedSource};
 pub use rejection::{Blame, Code, GrpcCode, JsonFault, Reason, Rejection};
 pub use state::{Disabled, DisabledWhy, LatestAttempt, ProviderState, SourceFacts, SourceKind};
 pub use token::{Segment, TokenFacts, TokenLimits, UnverifiedToken};
-pub use verify::{Directory, Freshness, Provider, Question, VerifiedToken, explain, verify};
+pub use verify::{
+    Directory, Freshness, Provider, Question, SignedToken, SignedTokens, VerifiedToken, explain,
+    verify,
+};

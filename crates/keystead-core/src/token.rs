@@ -92,13 +92,22 @@ pub struct UnverifiedToken<'t> {
     decoded: Decoded,
 }
 
-/// The decoded header and claims set, back to back in one allocation.
+/// The decoded header and claims set, back to back in one allocation, and after them the token as
+/// it was presented if that is to be kept.
 #[derive(Debug)]
 pub(crate) struct Decoded {
     text: Box<str>,
     header_len: usize,
+    claims_end: usize,
     header: HeaderIndex,
     claims: ClaimsIndex,
+}
+
+/// Whether the text of a token is needed after its verdict.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Original {
+    Kept,
+    Dropped,
 }
 
 impl<'t> UnverifiedToken<'t> {
@@ -107,6 +116,15 @@ impl<'t> UnverifiedToken<'t> {
     /// # Errors
     /// The first reason why it is not a compact JWS with a JSON header and a JSON claims set.
     pub fn parse(text: &'t str, limits: TokenLimits) -> Result<Self, Reason> {
+        Self::read(text, limits, Original::Dropped)
+    }
+
+    /// The same; the token may be kept beside what was read of it.
+    pub(crate) fn read(
+        text: &'t str,
+        limits: TokenLimits,
+        original: Original,
+    ) -> Result<Self, Reason> {
         if text.is_empty() {
             return Err(Reason::Empty);
         }
@@ -124,8 +142,10 @@ impl<'t> UnverifiedToken<'t> {
         else {
             return Err(wrong_segments(text));
         };
-        // Exactly what both take (RFC 4648 section 4), so that the text is allocated once.
-        let mut decoded = String::with_capacity(header.len() * 3 / 4 + payload.len() * 3 / 4);
+        // Exactly what all of it takes (RFC 4648 section 4), so that it is allocated once.
+        let kept = if original == Original::Kept { text } else { "" };
+        let decoded_len = header.len() * 3 / 4 + payload.len() * 3 / 4;
+        let mut decoded = String::with_capacity(decoded_len + kept.len());
         decode(Segment::Header, header, &mut decoded)?;
         let header_len = decoded.len();
         if header_len > limits.header {
@@ -143,8 +163,10 @@ impl<'t> UnverifiedToken<'t> {
             .check(signature.as_bytes())
             .map_err(|_| Reason::Base64 { segment: Segment::Signature })?;
         let signing_input = text.get(..header.len() + 1 + payload.len()).unwrap_or_default();
-        let decoded =
-            Decoded { text: decoded.into_boxed_str(), header_len, header: header_index, claims };
+        let claims_end = decoded.len();
+        decoded.push_str(kept);
+        let text = decoded.into_boxed_str();
+        let decoded = Decoded { text, header_len, claims_end, header: header_index, claims };
         Ok(Self { signing_input, signature, decoded })
     }
 
@@ -205,7 +227,17 @@ impl Decoded {
     }
 
     pub(crate) fn claims(&self) -> Claims<'_> {
-        Claims::new(self.text.get(self.header_len..).unwrap_or_default(), &self.claims)
+        let text = self.text.get(self.header_len..self.claims_end);
+        Claims::new(text.unwrap_or_default(), &self.claims)
+    }
+
+    /// The token as it was presented; empty unless it was kept.
+    pub(crate) fn original(&self) -> &str {
+        self.text.get(self.claims_end..).unwrap_or_default()
+    }
+
+    pub(crate) fn text_len(&self) -> usize {
+        self.text.len()
     }
 }
 

@@ -6,13 +6,16 @@
 
 mod key;
 mod outcome;
+mod signed;
 
 use core::ops::Deref;
 use core::time::Duration;
 use std::sync::Arc;
 
 use crate::algorithm::Algorithm;
+use crate::claims::Claims;
 use crate::diagnostics::{Check, Detail, Diagnostics, Outcome, Record};
+use crate::header::Header;
 use crate::issuer::Issuers;
 use crate::json::Value;
 use crate::policy::{Audiences, Demands, Policy, Requirements, admit_critical, check_types};
@@ -20,9 +23,10 @@ use crate::published::{PreparedKey, PublishedKeys};
 use crate::rejection::{Reason, Rejection};
 use crate::state::Disabled;
 use crate::text::{list, quoted, seconds};
-use crate::token::{TokenFacts, TokenLimits, UnverifiedToken};
+use crate::token::{Original, TokenFacts, TokenLimits, UnverifiedToken};
 
 pub use outcome::{Freshness, VerifiedToken};
+pub use signed::{SignedToken, SignedTokens};
 
 /// The providers of one verifier.
 pub trait Directory {
@@ -34,6 +38,11 @@ pub trait Directory {
 
     /// The provider that [`Issuers::provider_of`] named.
     fn provider(&self, index: usize) -> Option<&Self::Provider>;
+
+    /// The memory for signatures that were found good, if it has one. Default: none.
+    fn signed_tokens(&self) -> Option<&dyn SignedTokens> {
+        None
+    }
 }
 
 /// One provider, as far as a verdict depends on it.
@@ -76,7 +85,18 @@ pub fn verify<D: Directory>(
     question: Question<'_>,
     directory: &D,
 ) -> Result<VerifiedToken, Rejection> {
-    run(question, directory, &mut ())
+    let Some(memory) = directory.signed_tokens() else {
+        return run(question, directory, Original::Dropped, &mut ());
+    };
+    if let Some(known) = memory.find(question.text) {
+        if let Some(verified) = again(question, directory, &known) {
+            return Ok(verified);
+        }
+        memory.forget(question.text);
+    }
+    let verified = run(question, directory, Original::Kept, &mut ())?;
+    memory.keep(verified.signed());
+    Ok(verified)
 }
 
 /// Judges a token the same way, but goes on after a refusal to show every check.
@@ -86,18 +106,41 @@ pub fn explain<D: Directory>(question: Question<'_>, directory: &D) -> Diagnosti
     let token = UnverifiedToken::parse(question.text, question.limits);
     let facts = token.map_or_else(|_| TokenFacts::of(question.text), |token| token.facts());
     let mut diagnostics = Diagnostics { token: facts, ..Diagnostics::default() };
-    diagnostics.refused = run(question, directory, &mut diagnostics).err();
+    diagnostics.refused = run(question, directory, Original::Dropped, &mut diagnostics).err();
     diagnostics.complete();
     diagnostics
+}
+
+/// Judges a remembered token by what holds now; the signature alone is taken as made.
+///
+/// Why it does not pass, the full path says, so that a refusal reads the same with and without a
+/// memory.
+fn again<D: Directory>(
+    question: Question<'_>,
+    directory: &D,
+    known: &SignedToken,
+) -> Option<VerifiedToken> {
+    if !known.is_within(question.limits) {
+        return None;
+    }
+    let signature = Signature::MadeBy(known.prepared_key());
+    let token = Presented { header: known.header(), claims: known.claims(), signature };
+    let mut run = Run { record: &mut (), refused: None };
+    let provider = run.route(&token, directory).ok()?;
+    let live = provider.keys();
+    let held = Held::of(provider, &live);
+    run.judge(question, &token, provider.policy(), &held).ok()?;
+    Some(VerifiedToken::new(known.clone(), &held))
 }
 
 fn run<D: Directory, R: Record>(
     question: Question<'_>,
     directory: &D,
+    original: Original,
     record: &mut R,
 ) -> Result<VerifiedToken, Rejection> {
     let mut run = Run { record, refused: None };
-    let token = match UnverifiedToken::parse(question.text, question.limits) {
+    let token = match UnverifiedToken::read(question.text, question.limits, original) {
         Ok(token) => token,
         Err(reason) => {
             let facts = || {
@@ -116,9 +159,29 @@ fn run<D: Directory, R: Record>(
     run.pass(Check::Token, &|| {
         Detail::new(format!("{} bytes, 3 segments", question.text.len()), "a compact JWS")
     });
-    let provider = run.route(&token, directory)?;
+    let (header, claims) = (token.header(), token.claims());
+    let presented = Presented { header, claims, signature: Signature::Unverified(&token) };
+    let provider = run.route(&presented, directory)?;
     // From here on everything is scoped to this one provider.
-    run.judge(question, token, provider)
+    let live = provider.keys();
+    let held = Held::of(provider, &live);
+    let key = run.judge(question, &presented, provider.policy(), &held)?;
+    Ok(VerifiedToken::new(SignedToken::new(token.into_decoded(), key), &held))
+}
+
+/// What a token says, and what is known of its signature.
+struct Presented<'a> {
+    header: Header<'a>,
+    claims: Claims<'a>,
+    signature: Signature<'a>,
+}
+
+/// What is known of a signature.
+enum Signature<'a> {
+    /// Nothing.
+    Unverified(&'a UnverifiedToken<'a>),
+    /// That this key made it.
+    MadeBy(&'a Arc<PreparedKey>),
 }
 
 /// One run of the pipeline: the first refusal is the verdict, whatever is looked at after it.
@@ -135,7 +198,11 @@ struct Held<'a> {
     now: Duration,
 }
 
-impl Held<'_> {
+impl<'a> Held<'a> {
+    fn of(provider: &'a impl Provider, live: &'a PublishedKeys) -> Self {
+        Self { provider: provider.name(), live, now: provider.monotonic() }
+    }
+
     fn serves(&self, key: &PreparedKey) -> bool {
         self.live.serves(key.source(), self.now)
     }
@@ -191,11 +258,10 @@ impl<R: Record> Run<'_, R> {
     /// Finds the one provider whose token this claims to be.
     fn route<'d, D: Directory>(
         &mut self,
-        token: &UnverifiedToken<'_>,
+        token: &Presented<'_>,
         directory: &'d D,
     ) -> Result<&'d D::Provider, Rejection> {
-        let claims = token.claims();
-        let issuer = match claims.issuer() {
+        let issuer = match token.claims.issuer() {
             Ok(Some(issuer)) => issuer,
             Ok(None) => {
                 let rejection = Rejection::new(Reason::MissingIssuer);
@@ -229,29 +295,28 @@ impl<R: Record> Run<'_, R> {
         Ok(provider)
     }
 
-    /// Everything that is compared with one provider's policy and keys.
-    fn judge<P: Provider>(
+    /// Everything that is compared with one provider's policy and keys; the key that made the
+    /// signature.
+    fn judge(
         &mut self,
         question: Question<'_>,
-        token: UnverifiedToken<'_>,
-        provider: &P,
-    ) -> Result<VerifiedToken, Rejection> {
-        let live = provider.keys();
-        let held = Held { provider: provider.name(), live: &live, now: provider.monotonic() };
-        let demands = Demands::new(provider.policy(), question.requirements);
-        let algorithm = self.admit(&token, &demands, &held)?;
-        self.check(&token, &demands, question.now.as_secs_f64(), &held)?;
+        token: &Presented<'_>,
+        policy: &Policy,
+        held: &Held<'_>,
+    ) -> Result<Arc<PreparedKey>, Rejection> {
+        let demands = Demands::new(policy, question.requirements);
+        let algorithm = self.admit(token.header, &demands, held)?;
+        self.check(token.claims, &demands, question.now.as_secs_f64(), held)?;
         let key = match algorithm {
-            Some(algorithm) => self.find_key(&token, algorithm, &held)?,
+            Some(algorithm) => self.find_key(token, algorithm, held)?,
             None => None,
         };
-        let claims = token.claims();
-        self.note(Check::Scope, demands.authorize(claims), &held, &|| {
-            Detail::new(list(&claims.scopes()), list(demands.scopes))
+        self.note(Check::Scope, demands.authorize(token.claims), held, &|| {
+            Detail::new(list(&token.claims.scopes()), list(demands.scopes))
         })?;
         match (self.refused.take(), key) {
             (Some(refused), _) => Err(refused),
-            (None, Some(key)) => Ok(VerifiedToken::new(token.into_decoded(), key, &held)),
+            (None, Some(key)) => Ok(key),
             // A key that was not found has been noted above; without one nothing is believed.
             (None, None) => Err(held.refusal(Reason::BadSignature { candidates: 0 })),
         }
@@ -260,11 +325,10 @@ impl<R: Record> Run<'_, R> {
     /// The header against the policy.
     fn admit(
         &mut self,
-        token: &UnverifiedToken<'_>,
+        header: Header<'_>,
         demands: &Demands<'_>,
         held: &Held<'_>,
     ) -> Result<Option<Algorithm>, Rejection> {
-        let header = token.header();
         let algorithm =
             self.note(Check::Algorithm, demands.admit_algorithm(header), held, &|| {
                 let allowed: Vec<_> = demands.algorithms.iter().map(Algorithm::name).collect();
@@ -288,12 +352,11 @@ impl<R: Record> Run<'_, R> {
     /// The claims against the policy and the time.
     fn check(
         &mut self,
-        token: &UnverifiedToken<'_>,
+        claims: Claims<'_>,
         demands: &Demands<'_>,
         now: f64,
         held: &Held<'_>,
     ) -> Result<(), Rejection> {
-        let claims = token.claims();
         let leeway = demands.leeway.as_secs_f64();
         let date = |name: &'static str, rule: &'static str| {
             move || {

@@ -17,6 +17,7 @@ mod report;
 mod snapshot;
 mod source;
 mod status;
+mod token_cache;
 mod token_file;
 mod verifier;
 
@@ -25,7 +26,7 @@ pub use config::{Config, ProviderConfig};
 pub use counters::{DecisionCounts, Distribution, DocumentKind, Face, UnknownKid, Verdict};
 pub use crypto::{AwsLc, fingerprint, thumbprint};
 pub use keystead_core as core;
-pub use metrics::{Metrics, ProviderMetrics, SnapshotMetrics, SourceMetrics};
+pub use metrics::{Metrics, ProviderMetrics, SnapshotMetrics, SourceMetrics, TokenCacheMetrics};
 pub use snapshot::{
     Endpoint, ImportOutcome, Imported, LeavingKey, ProviderSnapshot, Snapshot, SnapshotError,
     SnapshotErrorStatus, SnapshotProblem, SnapshotStatus, SourceSnapshot,

@@ -21,6 +21,20 @@ pub struct Metrics {
     pub unmatched: DecisionCounts,
     /// How long judging took.
     pub judging: BTreeMap<(Face, Verdict), Distribution>,
+    /// Signatures that were found good and are remembered.
+    pub token_cache: TokenCacheMetrics,
+}
+
+/// The numbers of the tokens whose signature is remembered; all 0 where none is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct TokenCacheMetrics {
+    /// How often a signature did not have to be computed.
+    pub hits: u64,
+    /// How often there was nothing to remember, or it was no longer good.
+    pub misses: u64,
+    /// How many tokens are remembered now.
+    pub tokens: u64,
 }
 
 /// The numbers of one provider, or of several together.

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use keystead_core::{
-    Diagnostics, Directory, Issuers, Provider as _, Question, Rejection, Requirements, TokenLimits,
+    Diagnostics, Directory, Issuers, Provider as _, Question, Rejection, Requirements,
+    SignedTokens, TokenLimits,
 };
 use tokio::sync::watch;
 
@@ -25,6 +26,7 @@ use crate::provider::Provider;
 use crate::refresh::Shared;
 use crate::snapshot::{self, Store};
 use crate::status::Status;
+use crate::token_cache::{Tally, TokenCache};
 
 pub use observed::Readiness;
 pub use running::{RefreshError, RefreshHandle};
@@ -72,6 +74,8 @@ struct Inner {
     /// What faces answered where no provider was found.
     unmatched: Decisions,
     judging: Judging,
+    /// How often a signature was remembered.
+    remembered: Arc<Tally>,
     /// Rung when the table was changed.
     applied: watch::Sender<()>,
     /// One `apply` at a time.
@@ -90,6 +94,8 @@ struct Table {
     /// Where each provider stands in the list.
     names: HashMap<Arc<str>, usize>,
     limits: TokenLimits,
+    /// Signatures that were found good. They do not outlive the configuration.
+    cache: Option<TokenCache>,
 }
 
 impl Table {
@@ -107,6 +113,10 @@ impl Directory for Table {
 
     fn provider(&self, index: usize) -> Option<&Provider> {
         self.providers.get(index).map(|provider| &**provider)
+    }
+
+    fn signed_tokens(&self) -> Option<&dyn SignedTokens> {
+        self.cache.as_ref().map(|cache| cache as &dyn SignedTokens)
     }
 }
 
@@ -174,7 +184,8 @@ impl Verifier {
         }
         let named = providers.iter().enumerate();
         let names = named.map(|(at, provider)| (Arc::clone(provider.name()), at)).collect();
-        let table = Table { issuers: Arc::new(issuers), providers, names, limits };
+        let cache = TokenCache::of(config.server.limits.cached_tokens, &self.0.remembered);
+        let table = Table { issuers: Arc::new(issuers), providers, names, limits, cache };
         self.0.table.store(Arc::new(table));
         self.0.applied.send_replace(());
     }
@@ -275,6 +286,7 @@ impl Verifier {
 pub struct VerifierBuilder {
     providers: Vec<ProviderConfig>,
     token_limit: Option<usize>,
+    cached_tokens: Option<usize>,
     state_dir: Option<PathBuf>,
     clock: Option<Arc<dyn Clock>>,
     fetch: Option<Arc<dyn Fetch>>,
@@ -290,6 +302,18 @@ impl VerifierBuilder {
     /// Accepts tokens of at most this many bytes. Default: 16 KiB.
     pub const fn token_limit(mut self, bytes: usize) -> Self {
         self.token_limit = Some(bytes);
+        self
+    }
+
+    /// Remembers at most this many tokens whose signature was found good, so that it is not computed
+    /// again; 0: none. Default: 10,000.
+    ///
+    /// A verdict does not depend on it. What is remembered is only that a key made the signature of
+    /// exactly these bytes: the policy, the time, the requirements of the call and whether that key
+    /// is still live are asked every time, and a refused token is never remembered. The memory is
+    /// bounded in bytes too, to 2 KiB for each token, on the average.
+    pub const fn cached_tokens(mut self, tokens: usize) -> Self {
+        self.cached_tokens = Some(tokens);
         self
     }
 
@@ -323,6 +347,9 @@ impl VerifierBuilder {
         if let Some(limit) = self.token_limit {
             config.server.limits.token = limit;
         }
+        if let Some(tokens) = self.cached_tokens {
+            config.server.limits.cached_tokens = tokens;
+        }
         config.server.state_dir = self.state_dir.take();
         self.build_with(config)
     }
@@ -335,6 +362,7 @@ impl VerifierBuilder {
             shared: Arc::new(Shared::new(fetch)),
             unmatched: Decisions::default(),
             judging: Judging::default(),
+            remembered: Arc::default(),
             applied: watch::Sender::default(),
             applying: Mutex::new(()),
             drivers: watch::Sender::default(),

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Held, Run};
+use super::{Held, Presented, Run, Signature};
 use crate::algorithm::Algorithm;
 use crate::diagnostics::{Check, Detail, KeyOutcome, Record};
 use crate::jwk::KeyProblem;
@@ -22,14 +22,17 @@ impl<R: Record> Run<'_, R> {
     /// Finds the key that made the signature.
     pub(super) fn find_key(
         &mut self,
-        token: &UnverifiedToken<'_>,
+        token: &Presented<'_>,
         algorithm: Algorithm,
         held: &Held<'_>,
     ) -> Result<Option<Arc<PreparedKey>>, Rejection> {
-        let kid = token.header().kid();
+        let kid = token.header.kid();
         let search = Search { held, kid: kid.as_deref(), algorithm, tried: 0 };
         let detail = || search.detail();
-        let result = search.run(token, self.record);
+        let result = match token.signature {
+            Signature::Unverified(token) => search.run(token, self.record),
+            Signature::MadeBy(key) => search.finds_again(key),
+        };
         match &result {
             // A key that fits was there: what is left is about the signature.
             Ok(_) | Err(Reason::BadSignature { .. }) => {
@@ -58,15 +61,40 @@ impl Search<'_> {
         token: &UnverifiedToken<'_>,
         record: &mut impl Record,
     ) -> Result<Arc<PreparedKey>, Reason> {
+        self.check_ambiguity()?;
+        token.with_signature(|signature| {
+            self.first_verified(token.signing_input().as_bytes(), signature, record)
+        })
+    }
+
+    /// The same for a signature that `known` is known to have made: whether it would be tried now.
+    ///
+    /// A key that went away and came back was prepared anew, so that it is not found again here.
+    fn finds_again(mut self, known: &Arc<PreparedKey>) -> Result<Arc<PreparedKey>, Reason> {
+        self.check_ambiguity()?;
+        for key in self.held.live.candidates(self.kid) {
+            if self.fits(key) {
+                if Arc::ptr_eq(key, known) {
+                    return Ok(Arc::clone(key));
+                }
+                self.tried += 1;
+                if self.tried >= MAX_CANDIDATES {
+                    break;
+                }
+            }
+        }
+        Err(self.not_held())
+    }
+
+    /// Without a kid every fitting key is meant, which must not be too many.
+    fn check_ambiguity(&self) -> Result<(), Reason> {
         if self.kid.is_none() {
             let fitting = self.held.live.keys().iter().filter(|key| self.fits(key)).count();
             if fitting > MAX_CANDIDATES {
                 return Err(Reason::Ambiguous { fitting });
             }
         }
-        token.with_signature(|signature| {
-            self.first_verified(token.signing_input().as_bytes(), signature, record)
-        })
+        Ok(())
     }
 
     fn fits(&self, key: &PreparedKey) -> bool {

@@ -4,24 +4,19 @@ use core::fmt;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::Held;
+use super::{Held, SignedToken};
 use crate::claims::Claims;
 use crate::header::Header;
 use crate::jwk::Jwk;
-use crate::published::PreparedKey;
 use crate::state::ProviderState;
-use crate::token::Decoded;
 
 /// A token whose signature and claims have been verified.
 ///
 /// Only the pipeline makes one, so that holding one proves that every check passed. Cheap to clone.
 #[derive(Clone)]
-pub struct VerifiedToken(Arc<Verified>);
-
-struct Verified {
-    decoded: Decoded,
+pub struct VerifiedToken {
+    signed: SignedToken,
     provider: Arc<str>,
-    key: Arc<PreparedKey>,
     key_origin: Arc<str>,
     freshness: Freshness,
 }
@@ -48,34 +43,38 @@ impl Freshness {
 }
 
 impl VerifiedToken {
-    pub(super) fn new(decoded: Decoded, key: Arc<PreparedKey>, held: &Held<'_>) -> Self {
-        let source = held.live.sources().get(key.source());
-        let ready = source.is_some_and(|s| s.facts.state(held.now) == ProviderState::Ready);
-        Self(Arc::new(Verified {
-            decoded,
+    pub(super) fn new(signed: SignedToken, held: &Held<'_>) -> Self {
+        let source = signed.prepared_key().source();
+        let facts = held.live.sources().get(source).map(|source| &source.facts);
+        let ready = facts.is_some_and(|facts| facts.state(held.now) == ProviderState::Ready);
+        Self {
             provider: Arc::clone(held.provider),
-            key_origin: held.live.origin(key.source()),
-            key,
+            key_origin: held.live.origin(source),
             freshness: if ready { Freshness::Fresh } else { Freshness::Stale },
-        }))
+            signed,
+        }
+    }
+
+    pub(super) const fn signed(&self) -> &SignedToken {
+        &self.signed
     }
 
     /// The JOSE header.
     #[must_use]
     pub fn header(&self) -> Header<'_> {
-        self.0.decoded.header()
+        self.signed.header()
     }
 
     /// The claims set.
     #[must_use]
     pub fn claims(&self) -> Claims<'_> {
-        self.0.decoded.claims()
+        self.signed.claims()
     }
 
     /// The name of the provider whose token this is.
     #[must_use]
     pub fn provider(&self) -> &str {
-        &self.0.provider
+        &self.provider
     }
 
     /// The issuer, exactly as the token names it.
@@ -87,7 +86,7 @@ impl VerifiedToken {
     /// The key that verified it.
     #[must_use]
     pub fn key(&self) -> &Jwk {
-        self.0.key.jwk()
+        self.signed.prepared_key().jwk()
     }
 
     /// The `kid` of the key that verified it.
@@ -99,13 +98,13 @@ impl VerifiedToken {
     /// Where that key came from, such as `jwks_url https://idp.example/certs`.
     #[must_use]
     pub fn key_origin(&self) -> &str {
-        &self.0.key_origin
+        &self.key_origin
     }
 
     /// Whether that key is surely among the newest.
     #[must_use]
     pub fn freshness(&self) -> Freshness {
-        self.0.freshness
+        self.freshness
     }
 }
 
@@ -113,9 +112,9 @@ impl VerifiedToken {
 impl fmt::Debug for VerifiedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifiedToken")
-            .field("provider", &self.0.provider)
+            .field("provider", &self.provider)
             .field("kid", &self.kid())
-            .field("freshness", &self.0.freshness)
+            .field("freshness", &self.freshness)
             .finish_non_exhaustive()
     }
 }

@@ -4,18 +4,20 @@
     dead_code,
     unreachable_pub,
     clippy::unwrap_used,
-    reason = "every test file uses a part of this, and a test may panic"
+    clippy::disallowed_types,
+    reason = "every test file uses a part of this, and a test may panic and lock"
 )]
 
+use std::collections::HashMap;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use keystead_core::{
     Algorithm, Audiences, CryptoBackend, Diagnostics, Directory, Disabled, EcCurve, Issuers, Jwk,
     KeyProblem, KeySet, LatestAttempt, Material, Policy, Provenance, Provider, PublishedKeys,
-    PublishedSource, Question, Rejection, Requirements, SignatureVerifier, SourceFacts, SourceKind,
-    TokenLimits, VerifiedToken,
+    PublishedSource, Question, Rejection, Requirements, SignatureVerifier, SignedToken,
+    SignedTokens, SourceFacts, SourceKind, TokenLimits, VerifiedToken,
 };
 
 pub const ISSUER: &str = "https://idp.acme.example/realms/a";
@@ -293,17 +295,47 @@ impl World {
         self
     }
 
-    fn question<'a>(&'a self, text: &'a str) -> Question<'a> {
+    /// Changes when the keys of the first provider were last confirmed, and nothing else.
+    pub fn with_facts(mut self, facts: SourceFacts) -> Self {
+        let provider = self.providers.first_mut().unwrap();
+        let sets: Vec<_> = provider.keys.keys().iter().map(|key| Arc::clone(key.jwk())).collect();
+        let mut set = KeySet::default();
+        for key in sets {
+            set.push(key);
+        }
+        let source = PublishedSource::new(provider.keys.origin(0), facts);
+        let keys = PublishedKeys::prepare([(source, &set)], &ToyBackend, Some(&provider.keys));
+        provider.keys = Arc::new(keys);
+        self
+    }
+
+    pub fn question<'a>(&'a self, text: &'a str) -> Question<'a> {
         let now = Duration::from_secs(NOW);
         let limits = TokenLimits::default();
         Question { text, now, limits, requirements: &self.requirements }
     }
 
-    /// The verdict; that an explanation comes to the same one is checked on the way.
+    /// The verdict; that an explanation comes to the same one is checked on the way, and that a
+    /// memory for signatures changes nothing.
     pub fn verify(&self, text: &str) -> Result<VerifiedToken, Rejection> {
         let verdict = keystead_core::verify(self.question(text), self);
         assert_eq!(self.explain(text).refused.as_ref(), verdict.as_ref().err(), "{text}");
+        let memory = Memory::default();
+        for remembered in [0, usize::from(verdict.is_ok())] {
+            assert_eq!(memory.len(), remembered, "{text}");
+            let again = self.verify_remembering(text, &memory);
+            assert_eq!(seen(&again), seen(&verdict), "{text}");
+        }
         verdict
+    }
+
+    /// The verdict with a memory beside it.
+    pub fn verify_remembering(
+        &self,
+        text: &str,
+        memory: &Memory,
+    ) -> Result<VerifiedToken, Rejection> {
+        keystead_core::verify(self.question(text), &Remembering { world: self, memory })
     }
 
     pub fn explain(&self, text: &str) -> Diagnostics {
@@ -313,6 +345,60 @@ impl World {
     /// The code of the refusal, `ok` when there is none.
     pub fn code(&self, text: &str) -> &'static str {
         self.verify(text).map_or_else(|refused| refused.code().as_str(), |_| "ok")
+    }
+}
+
+/// Everything that a caller sees of a verdict.
+pub fn seen(verdict: &Result<VerifiedToken, Rejection>) -> Result<[String; 5], &Rejection> {
+    let token = verdict.as_ref()?;
+    let (provider, origin) = (token.provider().to_owned(), token.key_origin().to_owned());
+    let texts = format!("{}{}", token.header().text(), token.claims().text());
+    Ok([provider, origin, texts, format!("{:?}", token.key()), token.freshness().as_str().into()])
+}
+
+/// A memory that forgets nothing by itself.
+#[derive(Debug, Default)]
+pub struct Memory(Mutex<HashMap<String, SignedToken>>);
+
+impl Memory {
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+}
+
+impl SignedTokens for Memory {
+    fn find(&self, text: &str) -> Option<SignedToken> {
+        self.0.lock().unwrap().get(text).cloned()
+    }
+
+    fn keep(&self, token: &SignedToken) {
+        self.0.lock().unwrap().insert(token.text().to_owned(), token.clone());
+    }
+
+    fn forget(&self, text: &str) {
+        self.0.lock().unwrap().remove(text);
+    }
+}
+
+/// A world with a memory beside it.
+pub struct Remembering<'a> {
+    pub world: &'a World,
+    pub memory: &'a Memory,
+}
+
+impl Directory for Remembering<'_> {
+    type Provider = ToyProvider;
+
+    fn issuers(&self) -> &Arc<Issuers> {
+        self.world.issuers()
+    }
+
+    fn provider(&self, index: usize) -> Option<&ToyProvider> {
+        self.world.provider(index)
+    }
+
+    fn signed_tokens(&self) -> Option<&dyn SignedTokens> {
+        Some(self.memory)
     }
 }
 

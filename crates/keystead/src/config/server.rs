@@ -10,7 +10,7 @@ use super::raw::Node;
 use super::read::Reader;
 use super::ready::{self, ReadyWhen};
 use super::settings::Place;
-use super::value::{count, duration, shown, size, socket_address, text, word};
+use super::value::{count, count_to, duration, shown, size, socket_address, text, word};
 
 /// Everything about the server but its providers.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -140,11 +140,14 @@ pub struct LimitsConfig {
     pub connections: usize,
     /// How many bytes the body of a request may have. Default: 64 KiB.
     pub body: usize,
+    /// How many tokens are remembered whose signature was found good, so that it is not computed
+    /// again; 0: none. Default: 10,000. See [`VerifierBuilder::cached_tokens`](crate::VerifierBuilder::cached_tokens).
+    pub cached_tokens: usize,
 }
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        Self { token: 16 * 1024, connections: 1024, body: 64 * 1024 }
+        Self { token: 16 * 1024, connections: 1024, body: 64 * 1024, cached_tokens: 10_000 }
     }
 }
 
@@ -236,6 +239,8 @@ fn read_limits(limits: &mut LimitsConfig, reader: &mut Reader<'_>) {
     set(&mut limits.token, reader.read("token", |node| size(node, 1024 * 1024)));
     set(&mut limits.connections, reader.read("connections", count));
     set(&mut limits.body, reader.read("body", |node| size(node, 16 * 1024 * 1024)));
+    let cached_tokens = reader.read("cached_tokens", |node| count_to(node, 10_000_000));
+    set(&mut limits.cached_tokens, cached_tokens);
 }
 
 /// Takes over what was written.

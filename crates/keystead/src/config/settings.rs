@@ -98,6 +98,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting(Limits, "token", Text, "size, at most 1MiB", "16KiB", "How long a token may be."),
     setting(Limits, "connections", Text, "number from 1", "1024", "How many connections one listener holds at once."),
     setting(Limits, "body", Text, "size, at most 16MiB", "64KiB", "How long the body of a request may be."),
+    setting(Limits, "cached_tokens", Text, "number from 0 to 10000000", "10000", "How many tokens are remembered whose signature was found good, so that it is not computed again; what they claim, and whether their key is still trusted, is checked every time. They take 2KiB each at most, on the average. `0`: none."),
     setting(Provider, "use", Text, "`on` or `off`", "on", "`off`: its tokens are refused as `issuer.disabled`."),
     setting(Provider, "issuer", Text, "text", "", "The string compared with `iss`, byte for byte. It need not be a URL."),
     setting(Provider, "aliases", Texts, "one text or a list", "", "Further `iss` values that are vouched for."),

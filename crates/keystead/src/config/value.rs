@@ -95,6 +95,19 @@ pub(super) fn count(node: &Node) -> Result<usize, Wrong> {
         })
 }
 
+/// A count from nothing to `most`.
+pub(super) fn count_to(node: &Node, most: usize) -> Result<usize, Wrong> {
+    let written = text(node)?.trim();
+    split_number(written)
+        .filter(|(_, unit)| unit.is_empty())
+        .and_then(|(number, _)| usize::try_from(number).ok())
+        .filter(|number| *number <= most)
+        .ok_or_else(|| {
+            Wrong::new(format!("{} is not a number from 0 to {most}", shown(written)))
+                .hint("write a number such as 10000, or 0 for none")
+        })
+}
+
 /// Digits and what follows them; no sign, no fraction.
 fn split_number(text: &str) -> Option<(u64, &str)> {
     let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

@@ -44,6 +44,7 @@ impl Verifier {
             providers: Metrics::of(table.providers.iter().map(|provider| &**provider)),
             unmatched: self.0.unmatched.read(),
             judging: self.0.judging.read(),
+            token_cache: self.0.remembered.read(table.cache.as_ref()),
         }
     }
 

@@ -109,6 +109,27 @@ pub(super) const FAMILIES: &[Family] = &[
         },
     },
     Family {
+        name: "keystead_token_cache_hits",
+        kind: Kind::Counter,
+        labels: &[],
+        help: "Tokens whose signature was remembered and was not computed again.",
+        samples: |numbers| vec![sample([], Value::Count(numbers.metrics.token_cache.hits))],
+    },
+    Family {
+        name: "keystead_token_cache_misses",
+        kind: Kind::Counter,
+        labels: &[],
+        help: "Tokens whose signature was not remembered, or no longer good to rely on.",
+        samples: |numbers| vec![sample([], Value::Count(numbers.metrics.token_cache.misses))],
+    },
+    Family {
+        name: "keystead_token_cache_tokens",
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "Tokens whose signature is remembered.",
+        samples: |numbers| vec![sample([], Value::Count(numbers.metrics.token_cache.tokens))],
+    },
+    Family {
         name: "keystead_stale_verifications",
         kind: Kind::Counter,
         labels: &["provider"],
