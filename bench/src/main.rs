@@ -17,6 +17,7 @@ mod provider;
 mod report;
 mod request;
 mod rounds;
+mod served;
 mod server;
 
 use std::error::Error;
@@ -48,7 +49,8 @@ const MEASURES: &[(&str, &str, Measure)] = &[
     (LIBRARY, "issuers", figures::issuers::measure),
     (LIBRARY, "threads", figures::threads::measure),
     (LIBRARY, "heap", figures::heap::measure),
-    (SERVER, "forward_auth", figures::forward_auth::measure),
+    (SERVER, "endpoints", figures::endpoints::measure),
+    (SERVER, "envoy", figures::envoy::measure),
     (SERVER, "footprint", figures::footprint::measure),
 ];
 

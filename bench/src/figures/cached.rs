@@ -48,6 +48,8 @@ fn hits(count: usize, name: &str, bar: f64) -> Result<Vec<Figure>> {
     for token in &tokens {
         verify(&verifier, token)?;
     }
+    let misses = || verifier.metrics().token_cache.misses;
+    let before = misses();
     let (zipf, uniform) = (draw::zipf(&tokens), draw::uniform(&tokens));
     let [zipf_hit, zipf_present, uniform_hit, uniform_present] = on_last_core(|| {
         interleaved(
@@ -60,6 +62,9 @@ fn hits(count: usize, name: &str, bar: f64) -> Result<Vec<Figure>> {
             ],
         )
     })?;
+    if misses() > before {
+        return Err(format!("{} tokens were not remembered", misses() - before).into());
+    }
     let figure = |draw: &str, hit: &Samples, present: &Samples| {
         let notes = format!("{:.2} us of it to bring the token in", present.measured().p25);
         let name = format!("cached.hit_{name}_{draw}_us");

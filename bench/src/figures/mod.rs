@@ -2,9 +2,10 @@
 
 pub(crate) mod cached;
 pub(crate) mod dead_provider;
+pub(crate) mod endpoints;
+pub(crate) mod envoy;
 pub(crate) mod flood;
 pub(crate) mod footprint;
-pub(crate) mod forward_auth;
 pub(crate) mod heap;
 pub(crate) mod isolation;
 pub(crate) mod issuers;
