@@ -12,7 +12,6 @@ use tempfile::TempDir;
 
 use crate::figure::Figure;
 use crate::load::Face;
-use crate::machine::first_line;
 use crate::request::Connection;
 use crate::rounds::interleaved;
 use crate::served::{CORE, Served, needs_wrk};
@@ -24,6 +23,10 @@ const TOKENS: usize = 1000;
 const UNCACHED_BAR: f64 = 2.3;
 const CACHED_BAR: f64 = 3.0;
 const ISSUER: &str = "https://files.test.example";
+
+/// The names of its listeners.
+const FORGETS: &str = "forgets";
+const REMEMBERS: &str = "remembers";
 
 /// Where `scripts/bench.sh` says that Envoy is.
 const PROGRAM: &str = "KEYSTEAD_BENCH_ENVOY";
@@ -46,8 +49,8 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     let served = |process, address| Served::new(process, address, Face::ForwardAuth, &tokens);
     let mut uncached = served(uncached.id(), uncached.public);
     let mut cached = served(cached.id(), cached.public);
-    let mut theirs_uncached = served(envoy.process.id(), envoy.listener("uncached", token)?);
-    let mut theirs_cached = served(envoy.process.id(), envoy.listener("cached", token)?);
+    let mut theirs_uncached = served(envoy.process.id(), envoy.listener(FORGETS, token)?);
+    let mut theirs_cached = served(envoy.process.id(), envoy.listener(REMEMBERS, token)?);
     let [of_uncached, of_theirs_uncached, of_cached, of_theirs_cached] = interleaved(
         ROUNDS,
         [
@@ -104,9 +107,12 @@ impl Envoy {
     fn listener(&self, name: &str, token: &str) -> Result<SocketAddr> {
         let mut found = None;
         until("a listener of Envoy", || {
+            // NAME::ADDRESS on each line.
             let mut curl = Command::new("curl");
-            curl.args(["--silent", &format!("http://{}/listeners?filter={name}", self.admin)]);
-            found = first_line(&mut curl)?.split_once("::").and_then(|(_, at)| at.parse().ok());
+            let output = curl.args(["--silent", &format!("http://{}/listeners", self.admin)]);
+            let listeners = String::from_utf8(output.output()?.stdout)?;
+            let mut named = listeners.lines().filter_map(|line| line.split_once("::"));
+            found = named.find(|(known, _)| *known == name).and_then(|(_, at)| at.parse().ok());
             let Some(address) = found else { return Ok(false) };
             Ok(Connection::open(address)?.ask(token)?.0 == 200)
         })?;
@@ -128,7 +134,7 @@ fn configuration(key: &SigningKey) -> Value {
     json!({
         "admin": { "address": anywhere },
         "static_resources": {
-            "listeners": [listener("uncached", Value::Null), listener("cached", cache)],
+            "listeners": [listener(FORGETS, Value::Null), listener(REMEMBERS, cache)],
         },
     })
 }
