@@ -2,11 +2,11 @@
 
 use core::fmt;
 use core::time::Duration;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::algorithm::Algorithm;
 use crate::crypto::{CryptoBackend, SignatureVerifier};
+use crate::hash::Table;
 use crate::jwk::{Jwk, KeyProblem};
 use crate::key_set::{KeySet, SkippedKey};
 use crate::state::{ProviderState, SourceFacts};
@@ -63,7 +63,7 @@ impl fmt::Debug for PreparedKey {
 #[derive(Debug, Default)]
 pub struct PublishedKeys {
     keys: Vec<Arc<PreparedKey>>,
-    by_kid: HashMap<Box<str>, Vec<usize>>,
+    by_kid: Table<Box<str>, Vec<usize>>,
     without_kid: Vec<usize>,
     skipped: Vec<(usize, SkippedKey)>,
     sources: Vec<PublishedSource>,
