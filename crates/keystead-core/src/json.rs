@@ -137,14 +137,8 @@ impl fmt::Display for Kind {
 /// # Errors
 /// The first thing that is wrong, and where.
 pub fn parse(bytes: &[u8], limits: Limits) -> Result<Value<'_>, JsonError> {
-    let text = utf8(bytes)?;
-    let mut scan = Scan { text, bytes: text.as_bytes(), at: 0, limits };
-    scan.space();
-    let start = scan.at;
-    scan.value(0)?;
-    let value = scan.slice(start)?;
-    scan.end()?;
-    Ok(value)
+    let mut scan = Scan::new(utf8(bytes)?, 0, limits);
+    scan.document().map_err(|stop| scan.explain(stop))
 }
 
 /// Checks a whole document that must be an object, showing each of its members on the way.
@@ -159,18 +153,8 @@ pub fn parse_object<'a>(
     limits: Limits,
     member: impl FnMut(&str, Value<'a>),
 ) -> Result<Value<'a>, JsonError> {
-    let mut scan = Scan { text, bytes: text.as_bytes(), at: 0, limits };
-    scan.space();
-    let start = scan.at;
-    if scan.peek() != Some(b'{') {
-        scan.value(0)?;
-        scan.end()?;
-        return Err(JsonError { problem: JsonProblem::NotAnObject, at: start });
-    }
-    scan.object(1, member)?;
-    let value = scan.slice(start)?;
-    scan.end()?;
-    Ok(value)
+    let mut scan = Scan::new(text, 0, limits);
+    scan.object_document(member).map_err(|stop| scan.explain(stop))
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, JsonError> {
@@ -290,7 +274,7 @@ impl<'a> Iterator for Members<'a> {
         self.scan.space();
         let start = self.scan.at;
         self.scan.value(INSIDE).ok()?;
-        Some((name, self.scan.slice(start).ok()?))
+        Some((name, self.scan.slice(start)))
     }
 }
 
@@ -302,12 +286,22 @@ const INSIDE: usize = 1;
 #[derive(Clone, Debug)]
 struct Scan<'a> {
     text: &'a str,
-    bytes: &'a [u8],
     at: usize,
     limits: Limits,
+    /// What ended the scan.
+    problem: Option<JsonProblem>,
 }
 
+/// The scan has ended with a problem. That is kept aside, so that what is returned for every string
+/// and number of a document that has none fits a register.
+#[derive(Clone, Copy, Debug)]
+struct Stop;
+
 impl<'a> Scan<'a> {
+    const fn new(text: &'a str, at: usize, limits: Limits) -> Self {
+        Self { text, at, limits, problem: None }
+    }
+
     /// Reads the inside of an array or object whose text has been checked before.
     fn inside(text: &'a str) -> Self {
         let limits = Limits {
@@ -316,7 +310,30 @@ impl<'a> Scan<'a> {
             number: usize::MAX,
             duplicates: Duplicates::RefusedAtTop,
         };
-        Self { text, bytes: text.as_bytes(), at: 1, limits }
+        Self::new(text, 1, limits)
+    }
+
+    fn document(&mut self) -> Result<Value<'a>, Stop> {
+        self.space();
+        let start = self.at;
+        self.value(0)?;
+        let value = self.slice(start);
+        self.end()?;
+        Ok(value)
+    }
+
+    fn object_document(&mut self, member: impl FnMut(&str, Value<'a>)) -> Result<Value<'a>, Stop> {
+        self.space();
+        let start = self.at;
+        if self.peek() != Some(b'{') {
+            self.document()?;
+            self.at = start;
+            return self.stop(JsonProblem::NotAnObject);
+        }
+        self.object(1, member)?;
+        let value = self.slice(start);
+        self.end()?;
+        Ok(value)
     }
 
     fn next_item(&mut self) -> Option<Value<'a>> {
@@ -330,62 +347,74 @@ impl<'a> Scan<'a> {
         }
         let start = self.at;
         self.value(INSIDE).ok()?;
-        self.slice(start).ok()
+        Some(self.slice(start))
+    }
+
+    fn bytes(&self) -> &'a [u8] {
+        self.text.as_bytes()
     }
 
     fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
+        self.bytes().get(self.at).copied()
     }
 
-    fn error<T>(&self, problem: JsonProblem) -> Result<T, JsonError> {
-        Err(JsonError { problem, at: self.at })
+    /// Ends the scan here.
+    #[cold]
+    fn stop<T>(&mut self, problem: JsonProblem) -> Result<T, Stop> {
+        self.problem = Some(problem);
+        Err(Stop)
     }
 
-    fn slice(&self, start: usize) -> Result<Value<'a>, JsonError> {
-        match self.text.get(start..self.at) {
-            Some(text) => Ok(Value { text }),
-            None => self.error(JsonProblem::Encoding),
-        }
+    fn explain(&mut self, _stop: Stop) -> JsonError {
+        let problem = self.problem.take().unwrap_or(JsonProblem::Syntax);
+        JsonError { problem, at: self.at }
     }
 
+    /// The text since `start`. Both ends are beside ASCII characters, so that they split none.
+    fn slice(&self, start: usize) -> Value<'a> {
+        Value::checked(self.text.get(start..self.at).unwrap_or("null"))
+    }
+
+    #[inline]
     fn space(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.at += 1;
         }
     }
 
-    fn end(&mut self) -> Result<(), JsonError> {
+    fn end(&mut self) -> Result<(), Stop> {
         self.space();
-        if self.at == self.bytes.len() { Ok(()) } else { self.error(JsonProblem::Syntax) }
+        if self.at == self.text.len() { Ok(()) } else { self.stop(JsonProblem::Syntax) }
     }
 
-    fn literal(&mut self, word: &str) -> Result<(), JsonError> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
+    fn literal(&mut self, word: &str) -> Result<(), Stop> {
+        let rest = self.bytes().get(self.at..).unwrap_or_default();
         if rest.starts_with(word.as_bytes()) {
             self.at += word.len();
             Ok(())
         } else {
-            self.error(JsonProblem::Syntax)
+            self.stop(JsonProblem::Syntax)
         }
     }
 
     /// One value; `depth` is how many arrays and objects are open around it.
-    fn value(&mut self, depth: usize) -> Result<(), JsonError> {
+    #[inline]
+    fn value(&mut self, depth: usize) -> Result<(), Stop> {
         match self.peek() {
-            Some(b'"') => self.string().map(|_| ()),
+            Some(b'"') => self.string().map(|_escaped| ()),
             Some(b'{') => self.object(depth.saturating_add(1), |_, _| ()),
             Some(b'[') => self.array(depth.saturating_add(1)),
             Some(b't') => self.literal("true"),
             Some(b'f') => self.literal("false"),
             Some(b'n') => self.literal("null"),
             Some(b'-' | b'0'..=b'9') => self.number(),
-            _ => self.error(JsonProblem::Syntax),
+            _ => self.stop(JsonProblem::Syntax),
         }
     }
 
-    fn array(&mut self, depth: usize) -> Result<(), JsonError> {
+    fn array(&mut self, depth: usize) -> Result<(), Stop> {
         if depth > self.limits.depth {
-            return self.error(JsonProblem::Depth);
+            return self.stop(JsonProblem::Depth);
         }
         self.at += 1;
         self.space();
@@ -403,7 +432,7 @@ impl<'a> Scan<'a> {
                     self.at += 1;
                     return Ok(());
                 }
-                _ => return self.error(JsonProblem::Syntax),
+                _ => return self.stop(JsonProblem::Syntax),
             }
         }
     }
@@ -412,12 +441,12 @@ impl<'a> Scan<'a> {
         &mut self,
         depth: usize,
         mut member: impl FnMut(&str, Value<'a>),
-    ) -> Result<(), JsonError> {
+    ) -> Result<(), Stop> {
         if depth > self.limits.depth {
-            return self.error(JsonProblem::Depth);
+            return self.stop(JsonProblem::Depth);
         }
         let watch = self.limits.duplicates == Duplicates::Refused || depth == 1;
-        let mut names = Names::new();
+        let mut names = Names::new(self.text);
         let mut count = 0_usize;
         self.at += 1;
         self.space();
@@ -427,61 +456,74 @@ impl<'a> Scan<'a> {
         }
         loop {
             self.space();
-            let raw = self.string()?;
+            let raw = self.name()?;
             if count >= self.limits.members {
-                return self.error(JsonProblem::Members);
+                return self.stop(JsonProblem::Members);
             }
             count = count.saturating_add(1);
-            let name = unescape(raw);
+            let name = raw.unescaped();
             if watch && names.seen_before(&name, raw) {
-                return self.error(JsonProblem::DuplicateMember(name.into()));
+                return self.stop(JsonProblem::DuplicateMember(name.into()));
             }
             self.space();
             if self.peek() != Some(b':') {
-                return self.error(JsonProblem::Syntax);
+                return self.stop(JsonProblem::Syntax);
             }
             self.at += 1;
             self.space();
             let start = self.at;
             self.value(depth)?;
-            member(&name, self.slice(start)?);
+            member(&name, self.slice(start));
             self.space();
             match self.peek() {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
                     self.at += 1;
                     return match names.duplicate_among_the_rest() {
-                        Some(name) => self.error(JsonProblem::DuplicateMember(name.into())),
+                        Some(name) => self.stop(JsonProblem::DuplicateMember(name.into())),
                         None => Ok(()),
                     };
                 }
-                _ => return self.error(JsonProblem::Syntax),
+                _ => return self.stop(JsonProblem::Syntax),
             }
         }
     }
 
-    /// One string; returns what stands between the quotes, escapes unresolved.
-    fn string(&mut self) -> Result<&'a str, JsonError> {
+    /// The name of a member.
+    #[inline]
+    fn name(&mut self) -> Result<Raw<'a>, Stop> {
         if self.peek() != Some(b'"') {
-            return self.error(JsonProblem::Syntax);
+            return self.stop(JsonProblem::Syntax);
         }
+        let start = self.at + 1;
+        let escaped = self.string()?;
+        let text = self.text.get(start..self.at - 1).unwrap_or_default();
+        Ok(Raw { text, start, escaped })
+    }
+
+    /// One string, from its first quote on; whether it has escapes.
+    #[inline]
+    fn string(&mut self) -> Result<bool, Stop> {
+        let bytes = self.bytes();
+        let mut escaped = false;
         self.at += 1;
-        let start = self.at;
         loop {
-            match self.peek() {
+            self.at = after_plain_bytes(bytes, self.at);
+            match bytes.get(self.at) {
                 Some(b'"') => {
-                    let inner = self.slice(start)?.text;
                     self.at += 1;
-                    return Ok(inner);
+                    return Ok(escaped);
                 }
-                Some(b'\\') => self.escape()?,
-                Some(0..=0x1f) | None => return self.error(JsonProblem::Syntax),
-                Some(_) => self.at += 1,
+                Some(b'\\') => {
+                    escaped = true;
+                    self.escape()?;
+                }
+                _ => return self.stop(JsonProblem::Syntax),
             }
         }
     }
 
-    fn escape(&mut self) -> Result<(), JsonError> {
+    fn escape(&mut self) -> Result<(), Stop> {
         self.at += 1;
         match self.peek() {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
@@ -493,30 +535,30 @@ impl<'a> Scan<'a> {
                 let unit = self.hex4()?;
                 match unit {
                     0xd800..=0xdbff => {
-                        self.literal("\\u").map_err(|e| lone_surrogate(e.at))?;
+                        self.literal("\\u").or_else(|_| self.stop(JsonProblem::Encoding))?;
                         match self.hex4()? {
                             0xdc00..=0xdfff => Ok(()),
-                            _ => self.error(JsonProblem::Encoding),
+                            _ => self.stop(JsonProblem::Encoding),
                         }
                     }
-                    0xdc00..=0xdfff => self.error(JsonProblem::Encoding),
+                    0xdc00..=0xdfff => self.stop(JsonProblem::Encoding),
                     _ => Ok(()),
                 }
             }
-            _ => self.error(JsonProblem::Syntax),
+            _ => self.stop(JsonProblem::Syntax),
         }
     }
 
-    fn hex4(&mut self) -> Result<u32, JsonError> {
+    fn hex4(&mut self) -> Result<u32, Stop> {
         let digits = self.text.get(self.at..self.at.saturating_add(4)).unwrap_or_default();
         if digits.len() != 4 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return self.error(JsonProblem::Syntax);
+            return self.stop(JsonProblem::Syntax);
         }
         self.at += 4;
-        u32::from_str_radix(digits, 16).or_else(|_| self.error(JsonProblem::Syntax))
+        u32::from_str_radix(digits, 16).or_else(|_| self.stop(JsonProblem::Syntax))
     }
 
-    fn number(&mut self) -> Result<(), JsonError> {
+    fn number(&mut self) -> Result<(), Stop> {
         let start = self.at;
         if self.peek() == Some(b'-') {
             self.at += 1;
@@ -524,7 +566,7 @@ impl<'a> Scan<'a> {
         match self.peek() {
             Some(b'0') => self.at += 1,
             Some(b'1'..=b'9') => self.digits(),
-            _ => return self.error(JsonProblem::Syntax),
+            _ => return self.stop(JsonProblem::Syntax),
         }
         if self.peek() == Some(b'.') {
             self.at += 1;
@@ -538,7 +580,7 @@ impl<'a> Scan<'a> {
             self.some_digits()?;
         }
         if self.at.saturating_sub(start) > self.limits.number {
-            return self.error(JsonProblem::Number);
+            return self.stop(JsonProblem::Number);
         }
         Ok(())
     }
@@ -549,17 +591,57 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn some_digits(&mut self) -> Result<(), JsonError> {
+    fn some_digits(&mut self) -> Result<(), Stop> {
         if !matches!(self.peek(), Some(b'0'..=b'9')) {
-            return self.error(JsonProblem::Syntax);
+            return self.stop(JsonProblem::Syntax);
         }
         self.digits();
         Ok(())
     }
 }
 
-const fn lone_surrogate(at: usize) -> JsonError {
-    JsonError { problem: JsonProblem::Encoding, at }
+/// What stands between the quotes of a string, escapes unresolved.
+#[derive(Clone, Copy)]
+struct Raw<'a> {
+    text: &'a str,
+    /// Where it starts in the document.
+    start: usize,
+    escaped: bool,
+}
+
+impl<'a> Raw<'a> {
+    fn unescaped(self) -> Cow<'a, str> {
+        if self.escaped { unescape(self.text) } else { Cow::Borrowed(self.text) }
+    }
+}
+
+/// The first place from `at` on that is not a string's own: a quote, a backslash, a control, the end.
+///
+/// Eight bytes at a time, as strings are most of a token and each byte of it is looked at.
+#[inline]
+fn after_plain_bytes(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let special = special_bytes(u64::from_le_bytes(*word));
+        if special != 0 {
+            return at + special.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | 0..=0x1f);
+    at + bytes.get(at..).unwrap_or_default().iter().take_while(is_plain).count()
+}
+
+/// The high bit of each byte that ends a run of plain ones; right up to the lowest that is set.
+///
+/// Subtracting from all bytes at once borrows from the next higher one, but only out of a byte that
+/// is itself special.
+fn special_bytes(word: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * EACH;
+    let quote = word ^ (EACH * u64::from(b'"'));
+    let backslash = word ^ (EACH * u64::from(b'\\'));
+    let zero_in = |xored: u64| xored.wrapping_sub(EACH) & !xored;
+    (zero_in(quote) | zero_in(backslash) | (word.wrapping_sub(EACH * 0x20) & !word)) & HIGH
 }
 
 /// Resolves the escapes of a string that has been checked.
@@ -615,26 +697,41 @@ const FEW: usize = 24;
 /// few, names are kept and sorted when the object ends: a thousand names that somebody chose, and
 /// hashes that somebody made collide, must not cost a million comparisons.
 struct Names<'a> {
-    few: [Option<(u64, &'a str)>; FEW],
-    more: Vec<(u64, &'a str)>,
+    text: &'a str,
+    few: [Name; FEW],
+    more: Vec<Name>,
+    len: usize,
+    /// A bit for each hash that was seen, by its highest bits: most names are new at a glance.
+    glance: u64,
+}
+
+/// Where a name stands, escapes unresolved.
+#[derive(Clone, Copy, Default)]
+struct Name {
+    hash: u64,
+    start: usize,
     len: usize,
 }
 
 impl<'a> Names<'a> {
-    const fn new() -> Self {
-        Self { few: [None; FEW], more: Vec::new(), len: 0 }
+    const fn new(text: &'a str) -> Self {
+        const NONE: Name = Name { hash: 0, start: 0, len: 0 };
+        Self { text, few: [NONE; FEW], more: Vec::new(), len: 0, glance: 0 }
     }
 
     /// Notes a name, and says whether it is one of the first few again.
-    fn seen_before(&mut self, name: &str, raw: &'a str) -> bool {
-        let hash = fnv1a(name);
-        let same = |(h, r): &(u64, &str)| *h == hash && unescape(r) == name;
-        if self.few.iter().take(self.len).flatten().any(same) {
+    fn seen_before(&mut self, name: &str, raw: Raw<'_>) -> bool {
+        let hash = hash(name.as_bytes());
+        let bit = 1 << (hash >> 58);
+        let same = |known: &Name| known.hash == hash && self.unescaped(known) == name;
+        if self.glance & bit != 0 && self.few.iter().take(self.len).any(same) {
             return true;
         }
+        self.glance |= bit;
+        let note = Name { hash, start: raw.start, len: raw.text.len() };
         match self.few.get_mut(self.len) {
-            Some(slot) => *slot = Some((hash, raw)),
-            None => self.more.push((hash, raw)),
+            Some(slot) => *slot = note,
+            None => self.more.push(note),
         }
         self.len += 1;
         false
@@ -642,22 +739,37 @@ impl<'a> Names<'a> {
 
     /// A name that appears twice beyond the first few.
     fn duplicate_among_the_rest(mut self) -> Option<Cow<'a, str>> {
-        self.more.sort_unstable_by(|(hash, raw), (other_hash, other)| {
-            hash.cmp(other_hash).then_with(|| unescape(raw).cmp(&unescape(other)))
+        let mut more = core::mem::take(&mut self.more);
+        more.sort_unstable_by(|one, other| {
+            let by_hash = one.hash.cmp(&other.hash);
+            by_hash.then_with(|| self.unescaped(one).cmp(&self.unescaped(other)))
         });
-        self.more.windows(2).find_map(|pair| match pair {
-            [(hash, raw), (other_hash, other)] if hash == other_hash => {
-                Some(unescape(raw)).filter(|name| *name == unescape(other))
+        more.windows(2).find_map(|pair| match pair {
+            [one, other] if one.hash == other.hash => {
+                Some(self.unescaped(one)).filter(|name| *name == self.unescaped(other))
             }
             _ => None,
         })
     }
+
+    fn unescaped(&self, name: &Name) -> Cow<'a, str> {
+        unescape(self.text.get(name.start..name.start + name.len).unwrap_or_default())
+    }
 }
 
-fn fnv1a(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+/// Equal for equal names. Their ends and their length are what tells most names apart.
+fn hash(name: &[u8]) -> u64 {
+    let ends = match (name.first_chunk(), name.last_chunk(), name.first_chunk(), name.last_chunk())
+    {
+        (Some(first), Some(last), _, _) => {
+            u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29)
+        }
+        (_, _, Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+        }
+        _ => name.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    };
+    (ends ^ name.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[cfg(test)]
@@ -674,6 +786,24 @@ mod tests {
 
     fn duplicate(name: &str) -> JsonProblem {
         JsonProblem::DuplicateMember(name.into())
+    }
+
+    /// Every byte at every place of a word, beside neighbours that could borrow or be borrowed from.
+    #[test]
+    fn what_ends_a_plain_run_is_found_eight_bytes_at_a_time_and_one_by_one() {
+        let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
+        let others = [0, 1, 0x1f, 0x20, b'"' - 1, b'"', b'"' + 1, b'\\', 0x7f, 0x80, 0x9f, 0xff];
+        let places = (2..19).flat_map(|length| (1..length).map(move |at| (length, at)));
+        for (length, at) in places {
+            for (byte, other) in (0..=255).flat_map(|byte| others.map(|other| (byte, other))) {
+                for pair in [[byte, other], [other, byte]] {
+                    let mut bytes = vec![b'x'; length];
+                    bytes[at - 1..=at].copy_from_slice(&pair);
+                    let first = bytes.iter().position(ends).unwrap_or(length);
+                    assert_eq!(after_plain_bytes(&bytes, 0), first, "{bytes:?}");
+                }
+            }
+        }
     }
 
     #[test]

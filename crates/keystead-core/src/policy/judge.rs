@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::borrow::Cow;
 
 use super::{Audiences, ClaimRule, Policy, Requirements};
-use crate::claims::{Claims, wrong_type};
+use crate::claims::{Claims, Registered, wrong_type};
 use crate::header::Header;
 use crate::json::{Kind, Value};
 use crate::rejection::Reason;
@@ -74,7 +74,7 @@ impl<'a> Demands<'a> {
 
     /// `exp` (RFC 7519 section 4.1.4), which is required: `now < exp + leeway`.
     pub(crate) fn check_expiry(&self, claims: Claims<'_>, now: f64) -> Result<(), Reason> {
-        let exp = claims.numeric_date("exp")?.ok_or_else(|| missing("exp"))?;
+        let exp = claims.registered_date(Registered::Expiry)?.ok_or_else(|| missing("exp"))?;
         // A negative number must not wrap into the future, nor a huge one mean "never".
         if exp >= TWO_TO_63 {
             return Err(Reason::ClaimType { claim: "exp".into(), found: Kind::Number });
@@ -87,7 +87,7 @@ impl<'a> Demands<'a> {
 
     /// `nbf` (RFC 7519 section 4.1.5), if it is there: `nbf <= now + leeway`.
     pub(crate) fn check_not_before(&self, claims: Claims<'_>, now: f64) -> Result<(), Reason> {
-        match finite_date(claims, "nbf")? {
+        match finite_date(claims, Registered::NotBefore)? {
             Some(nbf) if nbf > now + self.leeway.as_secs_f64() => {
                 Err(Reason::NotYetValid { nbf, now, leeway: self.leeway })
             }
@@ -98,7 +98,7 @@ impl<'a> Demands<'a> {
     /// `iat` (RFC 7519 section 4.1.6), if it is there or `max_token_age` is set.
     pub(crate) fn check_issued_at(&self, claims: Claims<'_>, now: f64) -> Result<(), Reason> {
         let leeway = self.leeway.as_secs_f64();
-        match (finite_date(claims, "iat")?, self.max_token_age) {
+        match (finite_date(claims, Registered::IssuedAt)?, self.max_token_age) {
             (Some(iat), _) if iat > now + leeway => {
                 Err(Reason::IssuedInFuture { iat, now, leeway: self.leeway })
             }
@@ -166,9 +166,11 @@ pub(crate) fn admit_critical(header: Header<'_>) -> Result<(), Reason> {
 
 /// `sub` and `jti` (RFC 7519 sections 4.1.2 and 4.1.7), if they are there, must be strings.
 pub(crate) fn check_types(claims: Claims<'_>) -> Result<(), Reason> {
-    for name in ["sub", "jti"] {
-        match claims.member(name) {
-            Some(value) if value.kind() != Kind::String => return Err(wrong_type(name, value)),
+    for claim in [Registered::Subject, Registered::Id] {
+        match claims.registered(claim) {
+            Some(value) if value.kind() != Kind::String => {
+                return Err(wrong_type(claim.name(), value));
+            }
             _ => {}
         }
     }
@@ -178,10 +180,10 @@ pub(crate) fn check_types(claims: Claims<'_>) -> Result<(), Reason> {
 /// The first number that no longer fits a signed 64-bit count of seconds.
 const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
 
-fn finite_date(claims: Claims<'_>, name: &str) -> Result<Option<f64>, Reason> {
-    match claims.numeric_date(name)? {
+fn finite_date(claims: Claims<'_>, claim: Registered) -> Result<Option<f64>, Reason> {
+    match claims.registered_date(claim)? {
         Some(date) if !date.is_finite() => {
-            Err(Reason::ClaimType { claim: name.into(), found: Kind::Number })
+            Err(Reason::ClaimType { claim: claim.name().into(), found: Kind::Number })
         }
         date => Ok(date),
     }
