@@ -5,14 +5,15 @@
 mod common;
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use common::{
     World, held, key, minutes, pass, provider, publishes, refused_connection, secs, status,
 };
-use keystead::core::Requirements;
-use keystead::{Clock, Config, ProviderConfig, Verifier};
+use keystead::core::{KeySet, Requirements};
+use keystead::{Clock, Config, KeySource, ProviderConfig, SourceError, Verifier};
 use keystead_testkit::{Answer, PausedClock, ScriptedFetch, SigningKey};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -304,6 +305,58 @@ async fn a_scheduled_attempt_that_could_bring_the_key_is_waited_for_when_the_bud
     assert_eq!(verdict, Ok(()));
     assert!(waited > Duration::ZERO && waited <= Duration::from_millis(500), "{waited:?}");
     assert_eq!(asked(&world), 3);
+}
+
+/// Keys of the host program, which runs something the next time they are asked for after it was
+/// armed: for this provider that is while an answer of the network is being published.
+#[derive(Default)]
+struct Tripwire {
+    keys: Arc<KeySet>,
+    armed: Mutex<Option<Run>>,
+}
+
+type Run = Box<dyn FnOnce() + Send>;
+
+impl KeySource for Tripwire {
+    fn keys(&self) -> Result<Arc<KeySet>, SourceError> {
+        let armed = self.armed.lock().unwrap().take();
+        if let Some(run) = armed {
+            run();
+        }
+        Ok(Arc::clone(&self.keys))
+    }
+}
+
+/// Promise 8: an attempt that has ended is still one that could bring the key for as long as what it
+/// gave is not published. What has just been fetched is no 401, and neither is what could not be.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_is_not_published_yet_is_waited_for() {
+    let (a, b) = (key("A"), key("B"));
+    for (answer, expected) in [(publishes(&[&a, &b]), Ok(())), (status(500), UNAVAILABLE)] {
+        let tripwire = Arc::new(Tripwire::default());
+        let configured = provider("p", ISSUER)
+            .key_source(Arc::clone(&tripwire) as Arc<dyn KeySource>)
+            .jwks_url(KEYS)
+            .refresh_interval(secs(20));
+        let slow = answer.after(Duration::from_millis(500));
+        let world = world([configured], [publishes(&[&a]), publishes(&[&a]), slow]).await;
+        // The budget is spent, so that nothing is asked because of the next kid.
+        assert_eq!(verdict(&world.verifier, &made_up(&world, "x", &a)).await, UNKNOWN);
+        while asked(&world) < 3 {
+            pass(Duration::from_millis(100)).await;
+        }
+        let (verifier, token) = (world.verifier.clone(), world.token(ISSUER, &b));
+        let (sender, receiver) = std::sync::mpsc::channel();
+        *tripwire.armed.lock().unwrap() = Some(Box::new(move || {
+            let mut caller = Box::pin(async move { verdict(&verifier, &token).await });
+            let at_once = caller.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            sender.send((at_once, caller)).unwrap();
+        }));
+        pass(Duration::from_millis(500)).await;
+        let (at_once, caller) = receiver.try_recv().unwrap();
+        assert_eq!(at_once, Poll::Pending, "it is on its way");
+        assert_eq!((caller.await, asked(&world)), (expected, 3));
+    }
 }
 
 /// A source that failed the last time is not asked because of a kid, and delays nobody.

@@ -67,6 +67,8 @@ pub(crate) enum Turn {
 #[derive(Debug)]
 pub(crate) struct Cell {
     pub(crate) lifecycle: Lifecycle,
+    /// The number of the attempt that has ended and is not finished: what it gave is not published.
+    landing: Option<u64>,
     /// The tag of the latest successful set, applied or pending.
     pub(crate) tag: Option<Tag>,
     /// When the latest attempt began (wall time).
@@ -128,6 +130,7 @@ impl Slot {
         }
         let cell = Cell {
             lifecycle,
+            landing: None,
             tag: None,
             last_attempt: None,
             last_success: None,
@@ -197,10 +200,13 @@ impl Slot {
         Some(number)
     }
 
-    /// The number of the attempt that is worth waiting for: the first one, or one under way of a
-    /// network source that answered the last time.
+    /// The number of the attempt that is worth waiting for: one that has ended and is about to be
+    /// published, the first one, or one under way of a network source that answered the last time.
     pub(super) fn hopeful_attempt(&self) -> Option<u64> {
         let cell = self.cell();
+        if cell.landing.is_some() {
+            return cell.landing;
+        }
         let under_way = cell.lifecycle.in_flight();
         let next = cell.lifecycle.attempts().saturating_add(1);
         match cell.lifecycle.facts().latest {
@@ -247,6 +253,7 @@ impl Slot {
 
     /// Tells everybody who waits that this attempt has ended, once what it gave is published.
     pub(crate) fn finish(&self, number: u64) {
+        self.cell().landing = None;
         self.finished.send_modify(|latest| *latest = number.max(*latest));
         self.wake.notify_one();
     }
@@ -255,6 +262,7 @@ impl Slot {
     pub(crate) fn end(&self, result: Result<Fetched, Failure>, clock: &dyn Clock) -> Ended {
         let mut cell = self.cell();
         let now = clock.monotonic();
+        cell.landing = cell.lifecycle.in_flight();
         if cell.tag.is_none() && matches!(&result, Ok(Fetched { keys: Keys::Unchanged, .. })) {
             // Other keys were imported meanwhile, and this answer is not about them.
             cell.lifecycle.abandon();
