@@ -101,6 +101,25 @@ async fn a_made_up_kid_spends_the_budget() {
     assert_eq!(asked(&world), 3);
 }
 
+/// T13: a provider whose replicas disagree is no reason to ask it all the time, although every fetch
+/// finds what it was made for.
+#[tokio::test(start_paused = true)]
+async fn answers_that_take_turns_do_not_give_the_budget_back_for_ever() {
+    let (x, a, b) = (key("X"), key("A"), key("B"));
+    let turns = [publishes(&[&x, &a]), publishes(&[&x, &b])];
+    let world = answering(turns.into_iter().cycle().take(200)).await;
+    let (of_a, of_b) = (world.token(ISSUER, &a), world.token(ISSUER, &b));
+    for _ in 0..100 {
+        let _comes_and_goes = verdict(&world.verifier, &of_a).await;
+        let _comes_and_goes = verdict(&world.verifier, &of_b).await;
+        pass(Duration::from_millis(900)).await;
+    }
+    // The first answer, one for each of the two keys that gave the budget back, and at most one in
+    // each 30 s of the 90.
+    assert!(asked(&world) <= 1 + 2 + 4, "{}", asked(&world));
+    assert!(world.accepts(&world.token(ISSUER, &x)));
+}
+
 /// T13: and tokens with a known key neither wait nor notice.
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_made_up_kids_is_one_fetch_in_thirty_seconds() {

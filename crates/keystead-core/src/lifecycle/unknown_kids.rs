@@ -7,6 +7,8 @@ use std::hash::DefaultHasher;
 
 /// How many kids that were asked for in vain are remembered.
 const MOST: usize = 128;
+/// How many kids that were found are remembered: as many as one set may hold.
+const MOST_FOUND: usize = 256;
 /// How long a kid that was asked for in vain is not asked for again, the first time. It doubles.
 const FIRST_WAIT: Duration = Duration::from_secs(30);
 /// How long at most.
@@ -19,7 +21,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 /// being asked for that was not made up:
 /// * one fetch at a time; who comes while it is under way waits for the same answer;
 /// * from the start of one to the start of the next the cooldown passes, whatever came of it, unless
-///   it found a kid that it was made for: then the budget is whole again;
+///   it found a kid that it was made for: then the budget is whole again. A kid does that once: it is
+///   a rotation the first time, and comes and goes with answers that take turns the next. The last
+///   256 are remembered;
 /// * a kid that a fetch did not bring is not asked for again for 30 s from the start of that fetch,
 ///   then for twice as long, up to 5 min. That spares the budget for others; it never decides on a
 ///   token. At most 128 kids are remembered, by their digests. They are forgotten when the keys
@@ -49,6 +53,8 @@ pub struct UnknownKids {
     spent: Option<Duration>,
     fetch: Option<Fetch>,
     missed: Vec<Missed>,
+    /// The kids that have given the budget back, the latest last.
+    found: Vec<KidDigest>,
 }
 
 /// The fetch that is under way.
@@ -93,7 +99,7 @@ impl UnknownKids {
     /// another.
     #[must_use]
     pub const fn new(cooldown: Duration, seed: u64) -> Self {
-        Self { cooldown, seed, spent: None, fetch: None, missed: Vec::new() }
+        Self { cooldown, seed, spent: None, fetch: None, missed: Vec::new(), found: Vec::new() }
     }
 
     /// The digest by which this provider's kids are told apart; none: a token without a `kid`.
@@ -130,9 +136,7 @@ impl UnknownKids {
         let held: HashSet<_> = held.into_iter().map(|kid| self.digest(Some(kid))).collect();
         let (found, missed): (Vec<_>, Vec<_>) =
             fetch.kids.into_iter().partition(|kid| held.contains(kid));
-        if !found.is_empty() {
-            self.spent = None;
-        }
+        self.give_back(&found);
         if !fetch.failed {
             for kid in missed {
                 self.miss(kid, fetch.started);
@@ -145,12 +149,14 @@ impl UnknownKids {
     /// whether it is: one source that hangs does not keep the others from being asked again.
     pub fn on_held<'a>(&mut self, held: impl IntoIterator<Item = &'a str>) -> bool {
         let Some(fetch) = &self.fetch else { return false };
-        let mut held = held.into_iter().map(|kid| self.digest(Some(kid)));
-        let found = held.any(|kid| fetch.kids.contains(&kid));
-        if found {
-            (self.fetch, self.spent) = (None, None);
+        let held = held.into_iter().map(|kid| self.digest(Some(kid)));
+        let found: Vec<_> = held.filter(|kid| fetch.kids.contains(kid)).collect();
+        if found.is_empty() {
+            return false;
         }
-        found
+        self.fetch = None;
+        self.give_back(&found);
+        true
     }
 
     /// The fetch was given up, and nobody will report its end.
@@ -183,6 +189,17 @@ impl UnknownKids {
 
     fn was_missed(&self, kid: KidDigest, now: Duration) -> bool {
         self.missed.iter().any(|missed| missed.kid == kid && now < missed.until)
+    }
+
+    /// These kids were found. Every one of them gives the budget back once.
+    fn give_back(&mut self, found: &[KidDigest]) {
+        for kid in found {
+            if !self.found.contains(kid) {
+                self.found.push(*kid);
+                self.spent = None;
+            }
+        }
+        self.found.drain(..self.found.len().saturating_sub(MOST_FOUND));
     }
 
     fn miss(&mut self, kid: KidDigest, started: Duration) {
@@ -289,6 +306,31 @@ mod tests {
         assert!(kids.on_held(["held", "real"]));
         assert_eq!(kids.remembered(), 0, "the others may still be found");
         assert_eq!(kids.wish(Some("other"), s(0)), Wish::Start);
+    }
+
+    /// The replicas of a provider that disagree are asked no more often than any other.
+    #[test]
+    fn a_kid_gives_the_budget_back_once() {
+        let mut kids = kids();
+        for (at, kid) in [(0, "a"), (1, "b"), (2, "a")] {
+            assert_eq!(kids.wish(Some(kid), s(at)), Wish::Start);
+            kids.on_ended(["x", kid]);
+        }
+        assert_eq!(kids.wish(Some("b"), s(31)), Wish::Refused, "both have been found before");
+        assert_eq!(kids.wish(Some("b"), s(32)), Wish::Start);
+        assert!(kids.on_held(["x", "b"]));
+        assert_eq!(kids.wish(Some("c"), s(61)), Wish::Refused, "found somewhere or everywhere");
+        assert_eq!(kids.wish(Some("c"), s(62)), Wish::Start);
+        kids.on_ended(["x", "c"]);
+        assert_eq!(kids.wish(Some("d"), s(63)), Wish::Start, "a rotation is one as ever");
+        kids.on_ended(["x", "d"]);
+        // However many there are.
+        for n in 0..1_000 {
+            let kid = format!("rotated-{n}");
+            assert_eq!(kids.wish(Some(&kid), s(64)), Wish::Start);
+            kids.on_ended(["x", &kid]);
+        }
+        assert_eq!(kids.found.len(), MOST_FOUND);
     }
 
     #[test]
