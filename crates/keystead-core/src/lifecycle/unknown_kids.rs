@@ -9,10 +9,6 @@ use std::hash::DefaultHasher;
 const MOST: usize = 128;
 /// How many kids that were found are remembered: as many as one set may hold.
 const MOST_FOUND: usize = 256;
-/// How long a kid that was asked for in vain is not asked for again, the first time. It doubles.
-const FIRST_WAIT: Duration = Duration::from_secs(30);
-/// How long at most.
-const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 
 /// Whether one provider is asked out of turn for a `kid` that is not held: its budget, and its
 /// memory of kids that were asked for in vain.
@@ -24,10 +20,12 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 ///   it found a kid that it was made for: then the budget is whole again. A kid does that once: it is
 ///   a rotation the first time, and comes and goes with answers that take turns the next. The last
 ///   256 are remembered;
-/// * a kid that a fetch did not bring is not asked for again for 30 s from the start of that fetch,
-///   then for twice as long, up to 5 min. That spares the budget for others; it never decides on a
-///   token. At most 128 kids are remembered, by their digests. They are forgotten when the keys
-///   change and when a fetch fails, because what was found then says nothing any more.
+/// * a kid that a fetch did not bring is not asked for again before the cooldown has passed since the
+///   start of that fetch, even if another kid has given the budget back. It is not left alone for
+///   longer, however often it was missed: it may be one that somebody guessed and that the provider
+///   will publish. That never decides on a token. At most 128 kids are remembered, by their digests.
+///   They are forgotten when the keys change and when a fetch fails, because what was found then says
+///   nothing any more.
 ///
 /// A pure machine, like [`Lifecycle`](crate::Lifecycle); times are monotonic.
 ///
@@ -71,7 +69,6 @@ struct Fetch {
 #[derive(Clone, Copy, Debug)]
 struct Missed {
     kid: KidDigest,
-    wait: Duration,
     until: Duration,
 }
 
@@ -203,16 +200,14 @@ impl UnknownKids {
     }
 
     fn miss(&mut self, kid: KidDigest, started: Duration) {
-        let before = self.missed.iter().position(|missed| missed.kid == kid);
-        let before = before.map(|at| self.missed.swap_remove(at).wait);
-        let wait = before.map_or(FIRST_WAIT, |wait| wait.saturating_mul(2).min(LONGEST_WAIT));
+        self.missed.retain(|missed| missed.kid != kid);
         if self.missed.len() >= MOST {
             let first = self.missed.iter().enumerate().min_by_key(|(_, missed)| missed.until);
             if let Some((at, _)) = first {
                 self.missed.swap_remove(at);
             }
         }
-        self.missed.push(Missed { kid, wait, until: started.saturating_add(wait) });
+        self.missed.push(Missed { kid, until: started.saturating_add(self.cooldown) });
     }
 }
 
@@ -247,31 +242,31 @@ mod tests {
         assert_eq!(kids.wish(Some("c"), s(70)), Wish::Start);
     }
 
+    /// Somebody may have guessed it before the provider publishes it.
     #[test]
-    fn a_kid_that_is_missed_again_and_again_is_asked_for_less_and_less() {
-        let mut kids = kids();
-        let mut at = s(0);
-        for wait in [30, 60, 120, 240, 300, 300] {
-            ask_in_vain(&mut kids, "gone", at);
-            let next = at + s(wait);
-            assert_eq!(kids.wish(Some("gone"), next.saturating_sub(s(1))), Wish::Refused);
-            at = next;
+    fn a_kid_that_is_missed_again_and_again_is_asked_for_once_in_the_cooldown() {
+        for cooldown in [1, 30, 3_600] {
+            let mut kids = UnknownKids::new(s(cooldown), 7);
+            for n in 0..20 {
+                ask_in_vain(&mut kids, "guessed", s(cooldown * n));
+                let next = s(cooldown * (n + 1));
+                let early = next.saturating_sub(Duration::from_millis(1));
+                assert_eq!(kids.wish(Some("guessed"), early), Wish::Refused);
+            }
         }
-        // That is no reason not to ask for another.
-        ask_in_vain(&mut kids, "gone", at);
-        assert_eq!(kids.wish(Some("other"), at + s(30)), Wish::Start);
     }
 
     #[test]
     fn what_was_missed_is_forgotten_when_keys_change_and_when_a_fetch_fails() {
         for forget in [UnknownKids::on_changed, UnknownKids::on_failed] {
             let mut kids = kids();
-            ask_in_vain(&mut kids, "a", s(0));
-            ask_in_vain(&mut kids, "a", s(30));
-            assert_eq!(kids.wish(Some("a"), s(60)), Wish::Refused);
+            assert_eq!(kids.wish(Some("a"), s(0)), Wish::Start);
+            assert_eq!(kids.wish(Some("real"), s(0)), Wish::Join);
+            kids.on_ended(["real"]);
+            assert_eq!(kids.wish(Some("a"), s(29)), Wish::Refused, "though the budget is whole");
             forget(&mut kids);
             assert_eq!(kids.remembered(), 0);
-            assert_eq!(kids.wish(Some("a"), s(60)), Wish::Start);
+            assert_eq!(kids.wish(Some("a"), s(29)), Wish::Start);
         }
     }
 
@@ -345,7 +340,6 @@ mod tests {
     #[test]
     fn the_memory_is_bounded_and_loses_what_ends_first() {
         let mut kids = kids();
-        ask_in_vain(&mut kids, "first", s(0));
         ask_in_vain(&mut kids, "first", s(30));
         for n in 2..1_000 {
             // One starts the fetch, and two hundred join it.
