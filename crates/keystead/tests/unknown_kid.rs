@@ -422,6 +422,35 @@ async fn a_key_is_used_as_soon_as_one_source_brings_it() {
     assert_eq!((verdict, waited), (UNAVAILABLE, secs(1)));
 }
 
+/// Nor for longer than 30 s if it is not among those that were asked for: a source with a long
+/// `timeout` delays the keys of its siblings no more than a flood does.
+#[tokio::test(start_paused = true)]
+async fn a_source_that_is_slow_does_not_keep_the_others_from_being_asked_again() {
+    let (a, b, c) = (key("A"), key("B"), key("C"));
+    let configured = provider("p", ISSUER).jwks_url(OTHER_KEYS).jwks_url(KEYS);
+    let configured = configured.refresh_interval(minutes(60)).timeout(minutes(1));
+    let mut world = World::new([configured]);
+    let slow = publishes(&[&c]).after(secs(55));
+    world.network.on(OTHER_KEYS, [publishes(&[&c]), slow]);
+    world.network.on(KEYS, [publishes(&[&a])]);
+    world.start().await;
+    let others = || world.network.count(OTHER_KEYS);
+    assert_eq!(waited(&world, &made_up(&world, "x", &a)).await, (UNAVAILABLE, secs(1)));
+    assert_eq!((asked(&world), others()), (2, 2));
+    world.network.on(KEYS, [publishes(&[&a, &b])]);
+    let token = world.token(ISSUER, &b);
+    pass(secs(28)).await;
+    assert_eq!(waited(&world, &token).await.0, UNAVAILABLE, "the budget is spent");
+    assert_eq!(waited(&world, &token).await, (Ok(()), Duration::ZERO));
+    assert_eq!((asked(&world), others()), (3, 2), "the slow one is not asked twice at once");
+    // A kid that was found is over; whoever asks in vain again has to wait for the slow one too.
+    assert_eq!(waited(&world, &made_up(&world, "y", &a)).await, (UNAVAILABLE, secs(1)));
+    assert_eq!((asked(&world), others()), (4, 2));
+    pass(secs(60)).await;
+    assert_eq!(waited(&world, &made_up(&world, "z", &a)).await, (UNAVAILABLE, secs(1)));
+    assert_eq!((asked(&world), others()), (5, 3));
+}
+
 #[tokio::test(start_paused = true)]
 async fn at_most_two_hundred_and_fifty_six_callers_wait() {
     let (a, b) = (key("A"), key("B"));

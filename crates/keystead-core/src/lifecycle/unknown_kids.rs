@@ -15,7 +15,9 @@ const MOST_FOUND: usize = 256;
 ///
 /// Anybody can make up kids, and it must neither become a request each nor keep the one kid from
 /// being asked for that was not made up:
-/// * one fetch at a time; who comes while it is under way waits for the same answer;
+/// * one fetch at a time; who comes while it is under way waits for the same answer. One that is under
+///   way for longer than the cooldown, at a source that is slow, does not keep the others from being
+///   asked again: another begins, of which the rest of it is a part;
 /// * from the start of one to the start of the next the cooldown passes, whatever came of it, unless
 ///   it found a kid that it was made for: then the budget is whole again. A kid does that once: it is
 ///   a rotation the first time, and comes and goes with answers that take turns the next. The last
@@ -56,8 +58,9 @@ pub struct UnknownKids {
 }
 
 /// The fetch that is under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Fetch {
+    /// When somebody was last asked for it.
     started: Duration,
     /// The kids that it is made for, as many as can be remembered.
     kids: Vec<KidDigest>,
@@ -76,7 +79,8 @@ struct Missed {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[allow(clippy::exhaustive_enums, reason = "a driver must know every answer")]
 pub enum Wish {
-    /// Ask now, and report with [`UnknownKids::on_ended`].
+    /// Ask now, and report with [`UnknownKids::on_ended`]. If a fetch is under way, what is left of
+    /// it belongs to this one.
     Start,
     /// A fetch is under way, which answers this one too.
     Join,
@@ -112,19 +116,24 @@ impl UnknownKids {
     /// A token names this `kid` (none: no kid), no key of the provider fits it, and its sources can
     /// be asked: whether they are.
     pub fn wish(&mut self, kid: Option<&str>, now: Duration) -> Wish {
-        let kid = self.digest(kid);
-        if let Some(fetch) = &mut self.fetch {
-            if fetch.kids.len() < MOST && !fetch.kids.contains(&kid) {
-                fetch.kids.push(kid);
-            }
-            return Wish::Join;
-        }
-        if self.is_cooling_down(now) || self.was_missed(kid, now) {
-            return Wish::Refused;
+        if self.is_cooling_down(now) || self.was_missed(self.digest(kid), now) {
+            return if self.join(kid) { Wish::Join } else { Wish::Refused };
         }
         self.spent = Some(now);
-        self.fetch = Some(Fetch { started: now, kids: vec![kid], failed: false });
+        self.fetch.get_or_insert_default().started = now;
+        self.join(kid);
         Wish::Start
+    }
+
+    /// The same, where there is nobody left to ask: whether a fetch is under way that answers this
+    /// one too.
+    pub fn join(&mut self, kid: Option<&str>) -> bool {
+        let kid = self.digest(kid);
+        let Some(fetch) = &mut self.fetch else { return false };
+        if fetch.kids.len() < MOST && !fetch.kids.contains(&kid) {
+            fetch.kids.push(kid);
+        }
+        true
     }
 
     /// The fetch has ended, at every source, and these are the kids of the keys that are held now.
@@ -289,6 +298,23 @@ mod tests {
         assert_eq!(kids.remembered(), 1, "what was made up is missed in the new set too");
         assert_eq!(kids.wish(Some("made up"), s(1)), Wish::Refused);
         assert_eq!(kids.wish(Some("other"), s(1)), Wish::Start, "the budget was given back");
+    }
+
+    #[test]
+    fn a_fetch_that_takes_longer_than_the_cooldown_is_begun_again_and_goes_on() {
+        let mut kids = kids();
+        assert!(!kids.join(Some("nobody is asked")));
+        assert_eq!(kids.wish(Some("first"), s(0)), Wish::Start);
+        assert_eq!(kids.wish(Some("joined"), s(29)), Wish::Join);
+        assert_eq!(kids.wish(Some("second"), s(30)), Wish::Start);
+        assert!(kids.join(Some("late")));
+        assert_eq!(kids.wish(Some("third"), s(59)), Wish::Join, "counted from the second start");
+        kids.on_ended(["held"]);
+        assert_eq!(kids.remembered(), 5, "all of them were missed");
+        for kid in ["first", "joined", "second", "late", "third"] {
+            assert_eq!(kids.wish(Some(kid), s(59)), Wish::Refused);
+        }
+        assert_eq!(kids.wish(Some("first"), s(60)), Wish::Start);
     }
 
     #[test]

@@ -161,10 +161,22 @@ impl Provider {
         Taken { begun, answer: Err(answered) }
     }
 
-    /// Begins a fetch for this kid, if there is somebody to ask and the budget allows it.
+    /// Begins a fetch for this kid, if there is somebody to ask and the budget allows it. Whoever is
+    /// being asked already is not somebody: a slow source delays no other one for longer than the
+    /// budget does.
     fn begin(&self, state: &mut State, kid: Option<&str>, now: Duration) -> bool {
-        let somebody = self.slots.iter().any(|slot| slot.is_network() && slot.is_proven());
-        if !somebody || state.kids.wish(kid, now) != Wish::Start {
+        let is_asked = |slot: usize| {
+            let mut parts = state.fetch.iter().flatten();
+            parts.any(|awaited| awaited.slot == slot && self.is_open(*awaited))
+        };
+        let somebody = self
+            .slots
+            .iter()
+            .enumerate()
+            .any(|(at, slot)| slot.is_network() && slot.is_proven() && !is_asked(at));
+        let wish = if somebody { state.kids.wish(kid, now) } else { Wish::Refused };
+        if wish != Wish::Start {
+            state.kids.join(kid);
             return false;
         }
         let forced = self.slots.iter().enumerate().filter_map(|(slot, source)| {
