@@ -137,7 +137,7 @@ struct Held<'a> {
 
 impl Held<'_> {
     fn serves(&self, key: &PreparedKey) -> bool {
-        self.live.serves(key.source(), self.now)
+        self.live.serves(key, self.now)
     }
 
     fn refusal(&self, reason: Reason) -> Rejection {

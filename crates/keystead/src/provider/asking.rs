@@ -214,7 +214,7 @@ impl Provider {
     fn holds(&self, kid: Option<&str>, now: Duration) -> bool {
         let live = self.held();
         let mut named = live.candidates(kid).filter(|key| key.jwk().kid() == kid);
-        kid.is_some() && named.any(|key| live.serves(key.source(), now))
+        kid.is_some() && named.any(|key| live.serves(key, now))
     }
 
     /// Lets those go on who have what they wait for, or whose time is up, and says when the next
@@ -223,7 +223,7 @@ impl Provider {
         let now = self.clock.monotonic();
         let mut state = lock(&self.desk.state);
         let live = self.held();
-        let keys = live.keys().iter().filter(|key| live.serves(key.source(), now));
+        let keys = live.keys().iter().filter(|key| live.serves(key, now));
         let kids = keys.filter_map(|key| key.jwk().kid());
         if let Some(fetch) = state.fetch.take() {
             if !fetch.iter().any(|awaited| self.is_open(*awaited)) {
