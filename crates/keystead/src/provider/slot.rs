@@ -223,11 +223,13 @@ impl Slot {
 
     /// What its driver is to do now.
     pub(crate) fn poll(&self, clock: &dyn Clock) -> Turn {
+        // Clocks may be the host program's: should they panic, no attempt has begun.
+        let (now, wall) = (clock.monotonic(), clock.wall());
         let mut cell = self.cell();
-        match cell.lifecycle.poll(clock.monotonic()) {
+        match cell.lifecycle.poll(now) {
             Action::Wait(until) => Turn::Wait(until),
             Action::Fetch => {
-                cell.last_attempt = Some(clock.wall());
+                cell.last_attempt = Some(wall);
                 let whole = cell.lifecycle.wants_whole_set();
                 let tag = cell.tag.clone().filter(|_| !whole);
                 Turn::Attempt { number: cell.lifecycle.attempts(), tag }
@@ -260,8 +262,9 @@ impl Slot {
 
     /// Takes in how an attempt ended. [`Slot::finish`] has to follow.
     pub(crate) fn end(&self, result: Result<Fetched, Failure>, clock: &dyn Clock) -> Ended {
+        // Should one of them panic, nothing has ended.
+        let (now, wall) = (clock.monotonic(), clock.wall());
         let mut cell = self.cell();
-        let now = clock.monotonic();
         cell.landing = cell.lifecycle.in_flight();
         if cell.tag.is_none() && matches!(&result, Ok(Fetched { keys: Keys::Unchanged, .. })) {
             // Other keys were imported meanwhile, and this answer is not about them.
@@ -273,7 +276,7 @@ impl Slot {
         let failed = result.is_err();
         let (change, failure) = match result {
             Ok(Fetched { keys, max_age, notice }) => {
-                cell.last_success = Some(clock.wall());
+                cell.last_success = Some(wall);
                 let change = match keys {
                     Keys::Set(set, tag) => {
                         cell.tag = tag;
