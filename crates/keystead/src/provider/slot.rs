@@ -77,7 +77,7 @@ pub(crate) struct Cell {
     pub(crate) last_success: Option<Duration>,
     /// What went wrong with the latest attempt, or on its way.
     pub(crate) last_error: Option<Failure>,
-    /// Where its keys were restored from, should they be restored ones.
+    /// Where its keys were restored from, should they be restored ones from elsewhere.
     pub(crate) restored: Option<Restored>,
 }
 
