@@ -1,4 +1,4 @@
-//! Panics in code of the host program: a [`Fetch`](crate::Fetch), a clock, whoever listens to the log.
+//! Panics in code of the host program: a [`Fetch`](crate::http::Fetch), a clock, whoever listens to the log.
 //! They end what was being done, and never the refresh.
 
 use std::future::poll_fn;
