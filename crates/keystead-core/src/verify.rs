@@ -204,7 +204,7 @@ impl<'a> Held<'a> {
     }
 
     fn serves(&self, key: &PreparedKey) -> bool {
-        self.live.serves(key.source(), self.now)
+        self.live.serves(key, self.now)
     }
 
     fn refusal(&self, reason: Reason) -> Rejection {

@@ -133,8 +133,10 @@ impl Verifier {
     }
 
     /// Takes over another configuration: providers that are the same in both keep their keys and
-    /// schedule, the others come and go. The requests that are being judged meanwhile see one or
-    /// the other, never a mixture.
+    /// schedule, the others come and go. A changed one has the keys of the sources that it had
+    /// before too (same issuer, kind and address): they are used at once, by the policy and the
+    /// limits that are written now, and are as old as they are; the provider is stale until it
+    /// answers. The requests that are being judged meanwhile see one or the other, never a mixture.
     ///
     /// ```
     /// use keystead::{Config, Verifier};
@@ -162,6 +164,9 @@ impl Verifier {
                 same.cloned().unwrap_or_else(|| {
                     let before = old.named(&config.name).map(Provider::counters);
                     let provider = Provider::new(config, Arc::clone(&self.0.clock));
+                    for before in &old.providers {
+                        snapshot::hand_on(before, &provider);
+                    }
                     Arc::new(match before {
                         Some(counters) => provider.counting(counters),
                         None => provider,

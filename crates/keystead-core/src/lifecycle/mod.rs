@@ -206,10 +206,7 @@ impl Lifecycle {
             self.on_failed(now, None);
             return Change::default();
         }
-        let guarded = self.kind == SourceKind::Network && self.facts().serves(now);
-        let leaves = now.saturating_add(self.schedule.removed_key_grace);
-        let removal = if guarded { Removal::Guarded { leaves } } else { Removal::AtOnce };
-        let change = self.live.replace(set, removal, now);
+        let change = self.replace(now, set);
         if self.kind == SourceKind::Network && !change.returned.is_empty() {
             self.returned = Some(now);
         }
@@ -248,6 +245,20 @@ impl Lifecycle {
         // A file costs nothing to read: it is not left alone for longer because it was away.
         let wait = if self.kind == SourceKind::File { wait.min(self.interval) } else { wait };
         self.due = now.saturating_add(wait);
+    }
+
+    /// Makes this set live. What of the keys held before goes, and when, depends on whether they
+    /// are still used.
+    fn replace(&mut self, now: Duration, set: KeySet) -> Change {
+        let guarded = self.kind == SourceKind::Network && self.facts().serves(now);
+        let leaves = self.end_of_grace(now);
+        let removal = if guarded { Removal::Guarded { leaves } } else { Removal::AtOnce };
+        self.live.replace(set, removal, now)
+    }
+
+    /// Until when a key stays accepted that is removed now.
+    const fn end_of_grace(&self, now: Duration) -> Duration {
+        now.saturating_add(self.schedule.removed_key_grace)
     }
 
     /// Takes away the keys whose [`Schedule::removed_key_grace`] is over at `now`.

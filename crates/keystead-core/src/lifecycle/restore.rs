@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::Lifecycle;
-use super::change::{Change, Removal};
+use super::change::Change;
 use crate::jwk::Jwk;
 use crate::key_set::KeySet;
 use crate::state::SourceKind;
@@ -27,15 +27,12 @@ impl Lifecycle {
         set: KeySet,
         leaving: impl IntoIterator<Item = (Arc<Jwk>, Duration)>,
     ) -> Option<Change> {
-        let facts = self.facts();
-        let is_newer = facts.age(now).is_none_or(|held| age < held);
+        let is_newer = self.facts().age(now).is_none_or(|held| age < held);
         if self.kind != SourceKind::Network || set.keys().is_empty() || !is_newer {
             return None;
         }
-        let latest = now.saturating_add(self.schedule.removed_key_grace);
-        let guarded = Removal::Guarded { leaves: latest };
-        let removal = if facts.serves(now) { guarded } else { Removal::AtOnce };
-        let mut change = self.live.replace(set, removal, now);
+        let mut change = self.replace(now, set);
+        let latest = self.end_of_grace(now);
         let leaving = leaving.into_iter().map(|(key, leaves)| (key, leaves.min(latest)));
         let leaving = self.live.let_leave(leaving.filter(|(_, leaves)| *leaves > now));
         change.added.extend(leaving.iter().cloned());
