@@ -1,5 +1,7 @@
 //! One JSON Web Key (RFC 7517), judged on its own: the crypto back-end does not judge keys, this room does.
 
+mod roca;
+
 use core::fmt;
 
 use crate::algorithm::{Algorithm, EcCurve, Family};
@@ -108,6 +110,9 @@ pub enum KeyProblem {
     },
     /// An even RSA modulus: not a product of two odd primes.
     RsaEvenModulus,
+    /// An RSA modulus that anyone can factor, as the library with the ROCA weakness makes them
+    /// (CVE-2017-15361).
+    RsaFactorable,
     /// An RSA exponent that is even, below 3 or above 33 bits.
     RsaExponent,
     /// A coordinate or public key of the wrong length.
@@ -192,6 +197,9 @@ impl fmt::Display for KeyProblem {
                 write!(f, "its RSA modulus has {bits} bits, accepted are 2048 to 8192")
             }
             Self::RsaEvenModulus => f.write_str("its RSA modulus is even"),
+            Self::RsaFactorable => {
+                f.write_str("its RSA modulus can be factored (ROCA, CVE-2017-15361)")
+            }
             Self::RsaExponent => {
                 f.write_str("its RSA exponent is even, below 3 or longer than 33 bits")
             }
@@ -527,6 +535,9 @@ fn judge_rsa(n: &[u8], e: &[u8]) -> Result<Material, KeyProblem> {
     }
     if is_even(e) || e == [1] || bit_length(e) > 33 {
         return Err(KeyProblem::RsaExponent);
+    }
+    if roca::is_roca(n) {
+        return Err(KeyProblem::RsaFactorable);
     }
     Ok(Material::Rsa { n: n.into(), e: e.into() })
 }
