@@ -442,8 +442,8 @@ impl Material {
                 }
                 Ok(Self::MlDsa { algorithm, public })
             }
-            Self::Oct { k } if k.is_empty() => {
-                Err(KeyProblem::ShortSecret { expected: 32, found: 0 })
+            Self::Oct { k } if k.len() < SHORTEST_SECRET => {
+                Err(KeyProblem::ShortSecret { expected: SHORTEST_SECRET, found: k.len() })
             }
             Self::Oct { k } => Ok(Self::Oct { k }),
         }
@@ -508,6 +508,9 @@ fn judge_key_ops(value: Value<'_>, private: bool) -> Result<(), KeyProblem> {
         Err(KeyProblem::KeyOps)
     }
 }
+
+/// The hash length of HS256, in bytes: a shorter secret fits no algorithm (RFC 7518 section 3.2).
+const SHORTEST_SECRET: usize = 32;
 
 fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
     let zeros = bytes.iter().take_while(|b| **b == 0).count();
@@ -846,8 +849,10 @@ mod tests {
         let short = KeyProblem::ShortSecret { expected: 64, found: 48 };
         assert_eq!(key.fits(Algorithm::Hs512), Err(short.clone()));
         assert_eq!(operator(&format!(r#"{},"alg":"HS512""#, members(48))), Err(short));
-        let empty = KeyProblem::ShortSecret { expected: 32, found: 0 };
-        assert_eq!(operator(&members(0)), Err(empty));
+        for found in [0, 31] {
+            let short = KeyProblem::ShortSecret { expected: 32, found };
+            assert_eq!(operator(&members(found)), Err(short));
+        }
         assert!(!key.private_part_seen());
     }
 
