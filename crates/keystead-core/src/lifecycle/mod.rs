@@ -42,8 +42,9 @@ use schedule::Random;
 /// it is still the provider itself that has to lack the keys twice.
 ///
 /// A key that goes stays accepted for [`Schedule::removed_key_grace`], if one is set; then
-/// [`Lifecycle::expire`] takes it away. A key that went and is back within 48 h shows that the
-/// provider's answers take turns, see [`Lifecycle::is_flapping`].
+/// [`Lifecycle::expire`] takes it away. The same holds for a `kid` under which a key is published no
+/// more. What went and is back within 48 h shows that the provider's answers take turns, see
+/// [`Lifecycle::is_flapping`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -289,9 +290,9 @@ impl Lifecycle {
         self.live.leaving()
     }
 
-    /// Whether a key of the network source went and came back, within 48 h of each other and of
-    /// `now`: what it answers takes turns, and tokens of such keys are refused in between. A longer
-    /// [`Schedule::removed_key_grace`] bridges that.
+    /// Whether a key of the network source, or the `kid` of one, went and came back, within 48 h of
+    /// each other and of `now`: what it answers takes turns, and tokens of such keys are refused in
+    /// between. A longer [`Schedule::removed_key_grace`] bridges that.
     #[must_use]
     pub fn is_flapping(&self, now: Duration) -> bool {
         self.returned.is_some_and(|at| now.saturating_sub(at) <= REMEMBERED)
