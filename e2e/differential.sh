@@ -22,6 +22,11 @@ skip() { printf 'skipped: %s: %s\n' "$1" "$2"; }
 # Installed outside the sources, once for each state of the lock file.
 python_peers() {
     local venv=$home/venv
+    # What joserfc needs.
+    if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+        skip 'PyJWT and joserfc' "$(python3 --version), and 3.11 or later is needed"
+        return
+    fi
     if ! cmp -s "$sources/requirements.txt" "$home/installed.txt"; then
         rm -rf "$venv" "$home/installed.txt"
         if ! python3 -m venv "$venv" >"$log" 2>&1; then
