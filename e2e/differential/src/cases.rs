@@ -56,8 +56,9 @@ pub(crate) fn cases(seed: u64, together: usize) -> Result<Vec<Case>, MintError> 
         let fitting: Vec<_> =
             catalogue.iter().filter(|mutation| mutation.fits(key.algorithm())).collect();
         let count = 2 + rng.below(2);
-        let chosen: Vec<_> =
+        let mut chosen: Vec<_> =
             (0..count).filter_map(|_| rng.pick(&fitting).map(|chosen| **chosen)).collect();
+        chosen.dedup_by_key(|mutation| mutation.name);
         cases.push(case(&ring, key, &chosen, &mut rng)?);
     }
     cases.extend(made_elsewhere());
