@@ -2,7 +2,8 @@
 //!
 //! Where a peer says otherwise than Keystead, the table says why; otherwise the case fails. An entry
 //! that nobody disagrees about any more fails too. What Keystead accepts and nobody else does fails
-//! whatever the table says.
+//! whatever the table says. Of several mutations together, a peer that is known to refuse one of them,
+//! where others accept it, has said nothing about the rest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,7 +64,7 @@ pub(crate) struct Report {
     pub(crate) failures: Vec<String>,
     /// By peer.
     pub(crate) counts: Vec<(String, Counts)>,
-    /// How many cases too few peers judged to say whether Keystead accepts alone.
+    /// How many cases Keystead accepts and too few peers have a say about, none of which accepts.
     pub(crate) unjudged: usize,
     /// How many cases Keystead accepts.
     pub(crate) accepted: usize,
@@ -105,7 +106,11 @@ impl Table {
         let mut report = Report { counts: counted(peers), ..Report::default() };
         for (at, (case, ours)) in cases.iter().zip(keystead).enumerate() {
             let failures = report.failures.len();
-            let others = Others::of(peers, at);
+            let others = Others::of(peers, at, |peer| {
+                let entry = |name: &String| (Accepts::Keystead, name.clone(), peer.to_owned());
+                case.mutations.len() > 1
+                    && case.mutations.iter().any(|name| known.contains(&entry(name)))
+            });
             report.accepted += usize::from(*ours == Verdict::Accepted);
             if case.is_feature() {
                 report.feature(case, ours, &others);
@@ -169,9 +174,12 @@ impl Report {
 
     /// The rule without an exception.
     fn alone(&mut self, case: &Case, ours: &Verdict, others: &Others) {
+        if *ours != Verdict::Accepted || others.accepted > 0 {
+            return;
+        }
         if others.judged < QUORUM {
             self.unjudged += 1;
-        } else if *ours == Verdict::Accepted && others.accepted == 0 {
+        } else {
             let why = others.said.join("\n  ");
             self.failures.push(failure("keystead is the one that accepts alone", case, &why));
         }
@@ -214,12 +222,14 @@ struct Others {
 }
 
 impl Others {
-    fn of(peers: &[Peer], at: usize) -> Self {
+    /// A refusal that is `excused` says nothing.
+    fn of(peers: &[Peer], at: usize, excused: impl Fn(&str) -> bool) -> Self {
         let mut others = Self::default();
         for peer in peers {
             match peer.verdicts.get(at) {
                 None | Some(Verdict::Abstained) => continue,
                 Some(Verdict::Accepted) => others.accepted += 1,
+                Some(Verdict::Refused(_)) if excused(&peer.name) => continue,
                 Some(Verdict::Refused(why)) => others.said.push(format!("{}: {why}", peer.name)),
             }
             others.judged += 1;
@@ -339,6 +349,22 @@ mod tests {
         assert!(alone(&[("p", false), q, r]));
         assert!(!alone(&[("p", true), q, r]));
         assert!(!alone(&[q, r]));
+    }
+
+    #[test]
+    fn a_peer_that_refuses_one_of_several_mutations_says_nothing_about_the_rest() {
+        let refused = vec![Verdict::Refused("no".into())];
+        let peers = ["p", "q", "r", "s"]
+            .map(|name| Peer { name: name.to_owned(), verdicts: refused.clone() });
+        let table = Table::parse(&TABLE.replace(r#""peer""#, r#""keystead""#)).unwrap();
+        let judged = |mutations: &[&str]| {
+            let report = table.compare(&[case(mutations)], &[Verdict::Accepted], &peers);
+            let alone: Vec<_> =
+                report.failures.into_iter().filter(|why| why.contains("accepts alone")).collect();
+            alone.first().map(|why| why.contains("p: no"))
+        };
+        assert_eq!(judged(&["a"]), Some(true), "alone, it has no excuse");
+        assert_eq!(judged(&["a", "b"]), Some(false));
     }
 
     #[test]

@@ -127,7 +127,7 @@ fn print(report: &Report, cases: usize) {
     println!("keystead accepts {} of {cases}", report.accepted);
     if report.unjudged > 0 {
         println!(
-            "who accepts alone is not told of {} cases that fewer than {QUORUM} peers judged",
+            "{} of them only fewer than {QUORUM} peers have a say about, and none accepts",
             report.unjudged
         );
     }
