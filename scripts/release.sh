@@ -45,7 +45,10 @@ make_all() {
             --spec-version 1.5 --describe binaries
     )
     cp "$build/release/keystead" "$dist/keystead"
-    mv "$sources"/crates/keystead-server/keystead_bin.cdx.json "$dist/keystead.cdx.json"
+    # Our own crates are named by where they stand.
+    sed "s|path+file://$sources|path+file:///keystead|g" \
+        "$sources/crates/keystead-server/keystead_bin.cdx.json" >"$dist/keystead.cdx.json"
+    rm "$sources/crates/keystead-server/keystead_bin.cdx.json"
     (cd "$dist" && sha256sum keystead keystead.cdx.json >SHA256SUMS)
 }
 
