@@ -7,26 +7,91 @@ use crate::rejection::Reason;
 use crate::span::Span;
 use crate::token::{Segment, json_refused};
 
-/// The claims that are looked up on every verification, in the order of [`ClaimsIndex::spans`].
-const INDEXED: [&str; 7] = ["iss", "aud", "exp", "nbf", "iat", "sub", "jti"];
+/// A claim that is read on every verification.
+#[derive(Clone, Copy)]
+pub(crate) enum Registered {
+    Issuer,
+    Audience,
+    Expiry,
+    NotBefore,
+    IssuedAt,
+    Subject,
+    Id,
+}
+
+impl Registered {
+    const COUNT: usize = 7;
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Issuer => "iss",
+            Self::Audience => "aud",
+            Self::Expiry => "exp",
+            Self::NotBefore => "nbf",
+            Self::IssuedAt => "iat",
+            Self::Subject => "sub",
+            Self::Id => "jti",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "iss" => Self::Issuer,
+            "aud" => Self::Audience,
+            "exp" => Self::Expiry,
+            "nbf" => Self::NotBefore,
+            "iat" => Self::IssuedAt,
+            "sub" => Self::Subject,
+            "jti" => Self::Id,
+            _ => return None,
+        })
+    }
+}
+
+/// A time that is compared on every verification.
+#[derive(Clone, Copy)]
+pub(crate) enum Date {
+    Expiry,
+    NotBefore,
+    IssuedAt,
+}
+
+impl Date {
+    const ALL: [Self; 3] = [Self::Expiry, Self::NotBefore, Self::IssuedAt];
+
+    pub(crate) const fn claim(self) -> Registered {
+        match self {
+            Self::Expiry => Registered::Expiry,
+            Self::NotBefore => Registered::NotBefore,
+            Self::IssuedAt => Registered::IssuedAt,
+        }
+    }
+}
 
 /// Where the claims that every verification reads stand in the text.
 #[derive(Debug, Default)]
 pub(crate) struct ClaimsIndex {
-    spans: [Option<Span>; INDEXED.len()],
+    spans: [Option<Span>; Registered::COUNT],
+    /// The times, where they are numbers: read once, and compared whenever the token comes.
+    dates: [Option<f64>; Date::ALL.len()],
 }
 
 impl ClaimsIndex {
     pub(crate) fn read(text: &str) -> Result<Self, Reason> {
         let mut index = Self::default();
         json::parse_object(text, Limits::TOKEN, |name, value| {
-            let at = INDEXED.iter().position(|indexed| *indexed == name);
-            if let Some(slot) = at.and_then(|at| index.spans.get_mut(at)) {
+            let registered = Registered::named(name);
+            if let Some(slot) = registered.and_then(|claim| index.spans.get_mut(claim as usize)) {
                 *slot = Some(Span::of(text, value));
             }
         })
         .map_err(|error| json_refused(Segment::Payload, error))?;
+        index.dates = Date::ALL.map(|date| index.value(text, date.claim())?.as_f64());
         Ok(index)
+    }
+
+    fn value<'a>(&self, text: &'a str, claim: Registered) -> Option<Value<'a>> {
+        self.spans.get(claim as usize)?.map(|span| span.value(text))
     }
 }
 
@@ -51,10 +116,14 @@ impl<'a> Claims<'a> {
     /// A claim by its name.
     #[must_use]
     pub fn member(self, name: &str) -> Option<Value<'a>> {
-        match INDEXED.iter().position(|indexed| *indexed == name) {
-            Some(at) => self.index.spans.get(at)?.map(|span| span.value(self.text)),
+        match Registered::named(name) {
+            Some(claim) => self.registered(claim),
             None => Value::checked(self.text()).member(name),
         }
+    }
+
+    pub(crate) fn registered(self, claim: Registered) -> Option<Value<'a>> {
+        self.index.value(self.text, claim)
     }
 
     /// A claim that is a string.
@@ -68,7 +137,7 @@ impl<'a> Claims<'a> {
     /// # Errors
     /// When it is not a string.
     pub fn issuer(self) -> Result<Option<Cow<'a, str>>, Reason> {
-        self.member("iss")
+        self.registered(Registered::Issuer)
             .map(|value| value.as_str().ok_or_else(|| wrong_type("iss", value)))
             .transpose()
     }
@@ -91,7 +160,7 @@ impl<'a> Claims<'a> {
 
     /// Shows every `aud` without making a list; whether there is the claim at all.
     pub(crate) fn each_audience(self, mut show: impl FnMut(Cow<'a, str>)) -> Result<bool, Reason> {
-        let Some(value) = self.member("aud") else { return Ok(false) };
+        let Some(value) = self.registered(Registered::Audience) else { return Ok(false) };
         if let Some(one) = value.as_str() {
             show(one);
             return Ok(true);
@@ -110,6 +179,15 @@ impl<'a> Claims<'a> {
         self.member(name)
             .map(|value| value.as_f64().ok_or_else(|| wrong_type(name, value)))
             .transpose()
+    }
+
+    /// The same for a claim that is read on every verification.
+    pub(crate) fn date(self, date: Date) -> Result<Option<f64>, Reason> {
+        let read = self.index.dates.get(date as usize).copied().flatten();
+        match (read, self.registered(date.claim())) {
+            (None, Some(other)) => Err(wrong_type(date.claim().name(), other)),
+            (read, _) => Ok(read),
+        }
     }
 
     /// The scopes of the token, from `scope` (RFC 8693 section 4.2), `scp` and `scopes`: each a

@@ -137,7 +137,7 @@ pub enum KeyOutcome {
     Refused,
     /// It does not fit, or cannot be used.
     Unfit(KeyProblem),
-    /// It is past `max_stale`.
+    /// It is past `max_stale`, or its source has removed it and its grace is over.
     Expired,
 }
 

@@ -4,13 +4,14 @@
 //! refusal.
 
 use core::fmt;
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use crate::hash::Table;
 
 /// Every issuer string that is configured, and whose it is.
 #[derive(Default)]
 pub struct Issuers {
-    providers: HashMap<Box<str>, usize>,
+    providers: Table<Box<str>, usize>,
     known: Vec<Known>,
 }
 

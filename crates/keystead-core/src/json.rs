@@ -4,8 +4,15 @@
 //! level, and builds no tree: a [`Value`] is a slice of text that is known to be well-formed.
 //! No serde here, because another crate's feature flags must not be able to change a verdict.
 
+mod names;
+mod scan;
+mod strings;
+
 use core::fmt;
 use std::borrow::Cow;
+
+use scan::Scan;
+use strings::unescape;
 
 /// What a document may be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -137,14 +144,8 @@ impl fmt::Display for Kind {
 /// # Errors
 /// The first thing that is wrong, and where.
 pub fn parse(bytes: &[u8], limits: Limits) -> Result<Value<'_>, JsonError> {
-    let text = utf8(bytes)?;
-    let mut scan = Scan { text, bytes: text.as_bytes(), at: 0, limits };
-    scan.space();
-    let start = scan.at;
-    scan.value(0)?;
-    let value = scan.slice(start)?;
-    scan.end()?;
-    Ok(value)
+    let mut scan = Scan::new(utf8(bytes)?, limits);
+    scan.document().map_err(|stop| scan.explain(stop))
 }
 
 /// Checks a whole document that must be an object, showing each of its members on the way.
@@ -159,18 +160,8 @@ pub fn parse_object<'a>(
     limits: Limits,
     member: impl FnMut(&str, Value<'a>),
 ) -> Result<Value<'a>, JsonError> {
-    let mut scan = Scan { text, bytes: text.as_bytes(), at: 0, limits };
-    scan.space();
-    let start = scan.at;
-    if scan.peek() != Some(b'{') {
-        scan.value(0)?;
-        scan.end()?;
-        return Err(JsonError { problem: JsonProblem::NotAnObject, at: start });
-    }
-    scan.object(1, member)?;
-    let value = scan.slice(start)?;
-    scan.end()?;
-    Ok(value)
+    let mut scan = Scan::new(text, limits);
+    scan.object_document(member).map_err(|stop| scan.explain(stop))
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, JsonError> {
@@ -235,13 +226,13 @@ impl<'a> Value<'a> {
     /// The elements of an array.
     #[must_use]
     pub fn elements(self) -> Option<Elements<'a>> {
-        (self.kind() == Kind::Array).then(|| Elements { scan: Scan::inside(self.text) })
+        (self.kind() == Kind::Array).then(|| Elements { scan: Scan::again(self.text), at: 1 })
     }
 
     /// The members of an object.
     #[must_use]
     pub fn members(self) -> Option<Members<'a>> {
-        self.is_object().then(|| Members { scan: Scan::inside(self.text) })
+        self.is_object().then(|| Members { scan: Scan::again(self.text), at: 1 })
     }
 
     /// The member with this name; the last one, should an unchecked object name it twice.
@@ -264,13 +255,16 @@ impl<'a> Value<'a> {
 #[derive(Clone, Debug)]
 pub struct Elements<'a> {
     scan: Scan<'a>,
+    at: usize,
 }
 
 impl<'a> Iterator for Elements<'a> {
     type Item = Value<'a>;
 
     fn next(&mut self) -> Option<Value<'a>> {
-        self.scan.next_item()
+        let (element, end) = self.scan.item(self.at)?;
+        self.at = end;
+        Some(element)
     }
 }
 
@@ -278,387 +272,23 @@ impl<'a> Iterator for Elements<'a> {
 #[derive(Clone, Debug)]
 pub struct Members<'a> {
     scan: Scan<'a>,
+    at: usize,
 }
 
 impl<'a> Iterator for Members<'a> {
     type Item = (Cow<'a, str>, Value<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let name = self.scan.next_item()?.as_str()?;
-        self.scan.space();
-        self.scan.at += 1; // the colon: the text is known to be well-formed
-        self.scan.space();
-        let start = self.scan.at;
-        self.scan.value(INSIDE).ok()?;
-        Some((name, self.scan.slice(start).ok()?))
+        let (name, end) = self.scan.item(self.at)?;
+        let (value, end) = self.scan.after_name(end)?;
+        self.at = end;
+        Some((name.as_str()?, value))
     }
 }
 
 /// The depth of what stands in an array or object: never the top, so whether its members are used
 /// twice has been judged before.
 const INSIDE: usize = 1;
-
-/// A position in a text.
-#[derive(Clone, Debug)]
-struct Scan<'a> {
-    text: &'a str,
-    bytes: &'a [u8],
-    at: usize,
-    limits: Limits,
-}
-
-impl<'a> Scan<'a> {
-    /// Reads the inside of an array or object whose text has been checked before.
-    fn inside(text: &'a str) -> Self {
-        let limits = Limits {
-            depth: usize::MAX,
-            members: usize::MAX,
-            number: usize::MAX,
-            duplicates: Duplicates::RefusedAtTop,
-        };
-        Self { text, bytes: text.as_bytes(), at: 1, limits }
-    }
-
-    fn next_item(&mut self) -> Option<Value<'a>> {
-        self.space();
-        if self.peek() == Some(b',') {
-            self.at += 1;
-            self.space();
-        }
-        if matches!(self.peek(), None | Some(b']' | b'}')) {
-            return None;
-        }
-        let start = self.at;
-        self.value(INSIDE).ok()?;
-        self.slice(start).ok()
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    fn error<T>(&self, problem: JsonProblem) -> Result<T, JsonError> {
-        Err(JsonError { problem, at: self.at })
-    }
-
-    fn slice(&self, start: usize) -> Result<Value<'a>, JsonError> {
-        match self.text.get(start..self.at) {
-            Some(text) => Ok(Value { text }),
-            None => self.error(JsonProblem::Encoding),
-        }
-    }
-
-    fn space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
-            self.at += 1;
-        }
-    }
-
-    fn end(&mut self) -> Result<(), JsonError> {
-        self.space();
-        if self.at == self.bytes.len() { Ok(()) } else { self.error(JsonProblem::Syntax) }
-    }
-
-    fn literal(&mut self, word: &str) -> Result<(), JsonError> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        if rest.starts_with(word.as_bytes()) {
-            self.at += word.len();
-            Ok(())
-        } else {
-            self.error(JsonProblem::Syntax)
-        }
-    }
-
-    /// One value; `depth` is how many arrays and objects are open around it.
-    fn value(&mut self, depth: usize) -> Result<(), JsonError> {
-        match self.peek() {
-            Some(b'"') => self.string().map(|_| ()),
-            Some(b'{') => self.object(depth.saturating_add(1), |_, _| ()),
-            Some(b'[') => self.array(depth.saturating_add(1)),
-            Some(b't') => self.literal("true"),
-            Some(b'f') => self.literal("false"),
-            Some(b'n') => self.literal("null"),
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            _ => self.error(JsonProblem::Syntax),
-        }
-    }
-
-    fn array(&mut self, depth: usize) -> Result<(), JsonError> {
-        if depth > self.limits.depth {
-            return self.error(JsonProblem::Depth);
-        }
-        self.at += 1;
-        self.space();
-        if self.peek() == Some(b']') {
-            self.at += 1;
-            return Ok(());
-        }
-        loop {
-            self.space();
-            self.value(depth)?;
-            self.space();
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b']') => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                _ => return self.error(JsonProblem::Syntax),
-            }
-        }
-    }
-
-    fn object(
-        &mut self,
-        depth: usize,
-        mut member: impl FnMut(&str, Value<'a>),
-    ) -> Result<(), JsonError> {
-        if depth > self.limits.depth {
-            return self.error(JsonProblem::Depth);
-        }
-        let watch = self.limits.duplicates == Duplicates::Refused || depth == 1;
-        let mut names = Names::new();
-        let mut count = 0_usize;
-        self.at += 1;
-        self.space();
-        if self.peek() == Some(b'}') {
-            self.at += 1;
-            return Ok(());
-        }
-        loop {
-            self.space();
-            let raw = self.string()?;
-            if count >= self.limits.members {
-                return self.error(JsonProblem::Members);
-            }
-            count = count.saturating_add(1);
-            let name = unescape(raw);
-            if watch && names.seen_before(&name, raw) {
-                return self.error(JsonProblem::DuplicateMember(name.into()));
-            }
-            self.space();
-            if self.peek() != Some(b':') {
-                return self.error(JsonProblem::Syntax);
-            }
-            self.at += 1;
-            self.space();
-            let start = self.at;
-            self.value(depth)?;
-            member(&name, self.slice(start)?);
-            self.space();
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b'}') => {
-                    self.at += 1;
-                    return match names.duplicate_among_the_rest() {
-                        Some(name) => self.error(JsonProblem::DuplicateMember(name.into())),
-                        None => Ok(()),
-                    };
-                }
-                _ => return self.error(JsonProblem::Syntax),
-            }
-        }
-    }
-
-    /// One string; returns what stands between the quotes, escapes unresolved.
-    fn string(&mut self) -> Result<&'a str, JsonError> {
-        if self.peek() != Some(b'"') {
-            return self.error(JsonProblem::Syntax);
-        }
-        self.at += 1;
-        let start = self.at;
-        loop {
-            match self.peek() {
-                Some(b'"') => {
-                    let inner = self.slice(start)?.text;
-                    self.at += 1;
-                    return Ok(inner);
-                }
-                Some(b'\\') => self.escape()?,
-                Some(0..=0x1f) | None => return self.error(JsonProblem::Syntax),
-                Some(_) => self.at += 1,
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Result<(), JsonError> {
-        self.at += 1;
-        match self.peek() {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
-                self.at += 1;
-                Ok(())
-            }
-            Some(b'u') => {
-                self.at += 1;
-                let unit = self.hex4()?;
-                match unit {
-                    0xd800..=0xdbff => {
-                        self.literal("\\u").map_err(|e| lone_surrogate(e.at))?;
-                        match self.hex4()? {
-                            0xdc00..=0xdfff => Ok(()),
-                            _ => self.error(JsonProblem::Encoding),
-                        }
-                    }
-                    0xdc00..=0xdfff => self.error(JsonProblem::Encoding),
-                    _ => Ok(()),
-                }
-            }
-            _ => self.error(JsonProblem::Syntax),
-        }
-    }
-
-    fn hex4(&mut self) -> Result<u32, JsonError> {
-        let digits = self.text.get(self.at..self.at.saturating_add(4)).unwrap_or_default();
-        if digits.len() != 4 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return self.error(JsonProblem::Syntax);
-        }
-        self.at += 4;
-        u32::from_str_radix(digits, 16).or_else(|_| self.error(JsonProblem::Syntax))
-    }
-
-    fn number(&mut self) -> Result<(), JsonError> {
-        let start = self.at;
-        if self.peek() == Some(b'-') {
-            self.at += 1;
-        }
-        match self.peek() {
-            Some(b'0') => self.at += 1,
-            Some(b'1'..=b'9') => self.digits(),
-            _ => return self.error(JsonProblem::Syntax),
-        }
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            self.some_digits()?;
-        }
-        if let Some(b'e' | b'E') = self.peek() {
-            self.at += 1;
-            if let Some(b'+' | b'-') = self.peek() {
-                self.at += 1;
-            }
-            self.some_digits()?;
-        }
-        if self.at.saturating_sub(start) > self.limits.number {
-            return self.error(JsonProblem::Number);
-        }
-        Ok(())
-    }
-
-    fn digits(&mut self) {
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
-        }
-    }
-
-    fn some_digits(&mut self) -> Result<(), JsonError> {
-        if !matches!(self.peek(), Some(b'0'..=b'9')) {
-            return self.error(JsonProblem::Syntax);
-        }
-        self.digits();
-        Ok(())
-    }
-}
-
-const fn lone_surrogate(at: usize) -> JsonError {
-    JsonError { problem: JsonProblem::Encoding, at }
-}
-
-/// Resolves the escapes of a string that has been checked.
-fn unescape(raw: &str) -> Cow<'_, str> {
-    if !raw.contains('\\') {
-        return Cow::Borrowed(raw);
-    }
-    let mut out = String::with_capacity(raw.len());
-    let mut rest = raw;
-    while let Some((plain, escape)) = rest.split_once('\\') {
-        out.push_str(plain);
-        let mut chars = escape.chars();
-        match chars.next() {
-            Some('b') => out.push('\u{8}'),
-            Some('f') => out.push('\u{c}'),
-            Some('n') => out.push('\n'),
-            Some('r') => out.push('\r'),
-            Some('t') => out.push('\t'),
-            Some('u') => {
-                let (c, len) = code_point(chars.as_str());
-                out.push(c);
-                rest = chars.as_str().get(len..).unwrap_or_default();
-                continue;
-            }
-            Some(c) => out.push(c),
-            None => {}
-        }
-        rest = chars.as_str();
-    }
-    out.push_str(rest);
-    Cow::Owned(out)
-}
-
-/// The character after a `\u`, and how many bytes its digits (and second half) take.
-fn code_point(text: &str) -> (char, usize) {
-    let unit = |from: usize| {
-        text.get(from..from.saturating_add(4)).and_then(|d| u32::from_str_radix(d, 16).ok())
-    };
-    let high = unit(0).unwrap_or(0xfffd);
-    if let (0xd800..=0xdbff, Some(low @ 0xdc00..=0xdfff)) = (high, unit(6)) {
-        let c = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
-        return (char::from_u32(c).unwrap_or(char::REPLACEMENT_CHARACTER), 10);
-    }
-    (char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER), 4)
-}
-
-/// How many names are compared one by one, without an allocation: nearly every object has fewer.
-const FEW: usize = 24;
-
-/// The member names of one object, to notice the second use of one.
-///
-/// Names are compared with their escapes resolved; hashes only save comparisons. Beyond the first
-/// few, names are kept and sorted when the object ends: a thousand names that somebody chose, and
-/// hashes that somebody made collide, must not cost a million comparisons.
-struct Names<'a> {
-    few: [Option<(u64, &'a str)>; FEW],
-    more: Vec<(u64, &'a str)>,
-    len: usize,
-}
-
-impl<'a> Names<'a> {
-    const fn new() -> Self {
-        Self { few: [None; FEW], more: Vec::new(), len: 0 }
-    }
-
-    /// Notes a name, and says whether it is one of the first few again.
-    fn seen_before(&mut self, name: &str, raw: &'a str) -> bool {
-        let hash = fnv1a(name);
-        let same = |(h, r): &(u64, &str)| *h == hash && unescape(r) == name;
-        if self.few.iter().take(self.len).flatten().any(same) {
-            return true;
-        }
-        match self.few.get_mut(self.len) {
-            Some(slot) => *slot = Some((hash, raw)),
-            None => self.more.push((hash, raw)),
-        }
-        self.len += 1;
-        false
-    }
-
-    /// A name that appears twice beyond the first few.
-    fn duplicate_among_the_rest(mut self) -> Option<Cow<'a, str>> {
-        self.more.sort_unstable_by(|(hash, raw), (other_hash, other)| {
-            hash.cmp(other_hash).then_with(|| unescape(raw).cmp(&unescape(other)))
-        });
-        self.more.windows(2).find_map(|pair| match pair {
-            [(hash, raw), (other_hash, other)] if hash == other_hash => {
-                Some(unescape(raw)).filter(|name| *name == unescape(other))
-            }
-            _ => None,
-        })
-    }
-}
-
-fn fnv1a(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,7 @@
 //! One JSON Web Key (RFC 7517), judged on its own: the crypto back-end does not judge keys, this room does.
 
+mod roca;
+
 use core::fmt;
 
 use crate::algorithm::{Algorithm, EcCurve, Family};
@@ -108,6 +110,9 @@ pub enum KeyProblem {
     },
     /// An even RSA modulus: not a product of two odd primes.
     RsaEvenModulus,
+    /// An RSA modulus that anyone can factor, as the library with the ROCA weakness makes them
+    /// (CVE-2017-15361).
+    RsaFactorable,
     /// An RSA exponent that is even, below 3 or above 33 bits.
     RsaExponent,
     /// A coordinate or public key of the wrong length.
@@ -192,6 +197,9 @@ impl fmt::Display for KeyProblem {
                 write!(f, "its RSA modulus has {bits} bits, accepted are 2048 to 8192")
             }
             Self::RsaEvenModulus => f.write_str("its RSA modulus is even"),
+            Self::RsaFactorable => {
+                f.write_str("its RSA modulus can be factored (ROCA, CVE-2017-15361)")
+            }
             Self::RsaExponent => {
                 f.write_str("its RSA exponent is even, below 3 or longer than 33 bits")
             }
@@ -434,8 +442,8 @@ impl Material {
                 }
                 Ok(Self::MlDsa { algorithm, public })
             }
-            Self::Oct { k } if k.is_empty() => {
-                Err(KeyProblem::ShortSecret { expected: 32, found: 0 })
+            Self::Oct { k } if k.len() < SHORTEST_SECRET => {
+                Err(KeyProblem::ShortSecret { expected: SHORTEST_SECRET, found: k.len() })
             }
             Self::Oct { k } => Ok(Self::Oct { k }),
         }
@@ -501,6 +509,9 @@ fn judge_key_ops(value: Value<'_>, private: bool) -> Result<(), KeyProblem> {
     }
 }
 
+/// The hash length of HS256, in bytes: a shorter secret fits no algorithm (RFC 7518 section 3.2).
+const SHORTEST_SECRET: usize = 32;
+
 fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
     let zeros = bytes.iter().take_while(|b| **b == 0).count();
     bytes.get(zeros..).unwrap_or_default()
@@ -527,6 +538,9 @@ fn judge_rsa(n: &[u8], e: &[u8]) -> Result<Material, KeyProblem> {
     }
     if is_even(e) || e == [1] || bit_length(e) > 33 {
         return Err(KeyProblem::RsaExponent);
+    }
+    if roca::is_roca(n) {
+        return Err(KeyProblem::RsaFactorable);
     }
     Ok(Material::Rsa { n: n.into(), e: e.into() })
 }
@@ -835,8 +849,10 @@ mod tests {
         let short = KeyProblem::ShortSecret { expected: 64, found: 48 };
         assert_eq!(key.fits(Algorithm::Hs512), Err(short.clone()));
         assert_eq!(operator(&format!(r#"{},"alg":"HS512""#, members(48))), Err(short));
-        let empty = KeyProblem::ShortSecret { expected: 32, found: 0 };
-        assert_eq!(operator(&members(0)), Err(empty));
+        for found in [0, 31] {
+            let short = KeyProblem::ShortSecret { expected: 32, found };
+            assert_eq!(operator(&members(found)), Err(short));
+        }
         assert!(!key.private_part_seen());
     }
 

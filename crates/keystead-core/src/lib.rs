@@ -21,6 +21,7 @@ mod algorithm;
 mod claims;
 mod crypto;
 mod diagnostics;
+mod hash;
 mod header;
 mod issuer;
 pub mod json;

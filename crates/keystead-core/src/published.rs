@@ -2,11 +2,11 @@
 
 use core::fmt;
 use core::time::Duration;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::algorithm::Algorithm;
 use crate::crypto::{CryptoBackend, SignatureVerifier};
+use crate::hash::Table;
 use crate::jwk::{Jwk, KeyProblem};
 use crate::key_set::{KeySet, SkippedKey};
 use crate::state::{ProviderState, SourceFacts};
@@ -63,7 +63,7 @@ impl fmt::Debug for PreparedKey {
 #[derive(Debug, Default)]
 pub struct PublishedKeys {
     keys: Vec<Arc<PreparedKey>>,
-    by_kid: HashMap<Box<str>, Vec<usize>>,
+    by_kid: Table<Box<str>, Vec<usize>>,
     without_kid: Vec<usize>,
     skipped: Vec<(usize, SkippedKey)>,
     sources: Vec<PublishedSource>,
@@ -77,13 +77,22 @@ pub struct PublishedSource {
     pub origin: Arc<str>,
     /// What the state of the source is computed from.
     pub facts: SourceFacts,
+    /// Those of its keys that it has removed, each with the moment at which it goes (monotonic
+    /// time), in the order in which they go.
+    pub leaving: Vec<(Arc<Jwk>, Duration)>,
 }
 
 impl PublishedSource {
-    /// A source.
+    /// A source, none of whose keys is about to go.
     #[must_use]
     pub const fn new(origin: Arc<str>, facts: SourceFacts) -> Self {
-        Self { origin, facts }
+        Self { origin, facts, leaving: Vec::new() }
+    }
+
+    /// Whether this is one of its keys that should have gone at `now`, or before.
+    fn has_lost(&self, key: &Jwk, now: Duration) -> bool {
+        let mut gone = self.leaving.iter().take_while(|(_, leaves)| *leaves <= now);
+        gone.any(|(left, _)| **left == *key)
     }
 }
 
@@ -180,10 +189,16 @@ impl PublishedKeys {
         ProviderState::of(self.sources.iter().map(|source| &source.facts), now)
     }
 
-    /// Whether the keys of a source may be used at `now`: they are not past `max_stale`.
+    /// Whether one of these keys may be used at `now`: it is not past `max_stale`, and if its source
+    /// has removed it, its grace is not over.
+    ///
+    /// What was published says so itself, so that both limits are kept whether or not anybody is
+    /// there to publish again.
     #[must_use]
-    pub fn serves(&self, source: usize, now: Duration) -> bool {
-        self.sources.get(source).is_some_and(|source| !source.facts.is_expired(now))
+    pub fn serves(&self, key: &PreparedKey, now: Duration) -> bool {
+        self.sources
+            .get(key.source)
+            .is_some_and(|source| !source.facts.is_expired(now) && !source.has_lost(&key.jwk, now))
     }
 
     /// How long until the next attempt to get keys, where one is planned.
@@ -357,19 +372,41 @@ mod tests {
             };
             source(facts)
         };
-        let set = KeySet::default();
+        let sets = [1, 2, 3].map(|letter| KeySet::new([ec(None, letter)]));
         let sources = [network(100, 1_030), network(200, 1_020), source(SourceFacts::memory(1))];
+        let live =
+            PublishedKeys::prepare(sources.into_iter().zip(&sets), &Counting::default(), None);
+        assert_eq!(live.state(at(1_000)), ProviderState::Stale);
+        assert_eq!(live.next_attempt(at(1_000)), Some(at(20)));
+        assert_eq!(live.next_attempt(at(1_025)), Some(at(0)), "due");
+        assert_eq!(live.expiry(at(1_000)), Some((at(800), at(600))), "the youngest");
+        let serves = live.keys().iter().map(|key| live.serves(key, at(800)));
+        assert_eq!(serves.collect::<Vec<_>>(), [false, true, true]);
+        assert_eq!(&*live.origin(3), "", "there is no such source");
+        assert_eq!(PublishedKeys::default().next_attempt(at(0)), None);
+    }
+
+    #[test]
+    fn a_key_that_was_removed_serves_until_its_grace_is_over() {
+        let at = Duration::from_secs;
+        let keys = [ec(Some("k"), 1), ec(Some("k"), 2), ec(None, 3)];
+        let removed = |n: usize, leaves| (Arc::new(keys[n].clone()), at(leaves));
+        let leaving = vec![removed(2, 10), removed(0, 20)];
+        let sources = [
+            PublishedSource { leaving, ..source(SourceFacts::memory(3)) },
+            source(SourceFacts::memory(3)),
+        ];
+        let set = KeySet::new(keys.clone());
         let live = PublishedKeys::prepare(
             sources.into_iter().map(|source| (source, &set)),
             &Counting::default(),
             None,
         );
-        assert_eq!(live.state(at(1_000)), ProviderState::Stale);
-        assert_eq!(live.next_attempt(at(1_000)), Some(at(20)));
-        assert_eq!(live.next_attempt(at(1_025)), Some(at(0)), "due");
-        assert_eq!(live.expiry(at(1_000)), Some((at(800), at(600))), "the youngest");
-        assert_eq!([0, 1, 2, 3].map(|s| live.serves(s, at(800))), [false, true, true, false]);
-        assert_eq!(&*live.origin(3), "", "there is no such source");
-        assert_eq!(PublishedKeys::default().next_attempt(at(0)), None);
+        let serves = |now| -> Vec<bool> {
+            live.keys().iter().map(|key| live.serves(key, at(now))).collect()
+        };
+        assert_eq!(serves(9), [true; 6]);
+        assert_eq!(serves(10), [true, true, false, true, true, true]);
+        assert_eq!(serves(20), [false, true, false, true, true, true], "nor of another source");
     }
 }

@@ -9,6 +9,9 @@
 
 mod support;
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+
 use keystead_testkit::Token;
 use keystead_testkit::idp::{Idp, IdpConfig};
 use support::{Answer, Server, request};
@@ -70,4 +73,38 @@ fn made_up_kids_are_refused_with_one_fetch_for_all_of_them() {
         assert_eq!(forward(&server, &good).status, 200);
     }
     assert_eq!(idp.requests("r").unwrap().jwks, 2);
+}
+
+/// What `keystead explain` says of a token of the provider.
+fn explained(idp: &Idp, token: &str) -> String {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_keystead"))
+        .args(["explain", "--issuer", &idp.issuer("r").unwrap(), "--audience", "app"])
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(token.as_bytes()).unwrap();
+    String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+}
+
+/// Who explains asks once. What a server would do beyond that is said, where it would.
+#[test]
+fn an_explanation_says_who_is_asked_again_because_of_a_kid() {
+    let idp = Idp::start(IdpConfig::new().realm("r")).unwrap();
+    let token = |audience| Token::new().audience(audience);
+    let mint = |token| explained(&idp, &idp.mint("r", token).unwrap());
+    let unknown = mint(token("app").header("kid", "K"));
+    assert!(unknown.contains("verdict: refused, key.unknown_kid: "), "{unknown}");
+    let again = ": ready, 1 key, kid \"K\" not found, asked again by a server that gets such a token, at \
+                 most once in unknown_kid_cooldown\n";
+    assert!(unknown.contains(again), "{unknown}");
+    // Nobody is asked for a token that no key could save, nor for one that has its key.
+    for token in [token("other").header("kid", "K"), token("app")] {
+        let other = mint(token);
+        assert!(
+            other.contains(": ready, 1 key, kid ") && !other.contains("asked again"),
+            "{other}"
+        );
+    }
 }

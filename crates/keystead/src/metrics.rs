@@ -133,7 +133,7 @@ impl ProviderMetrics {
         };
         for (at, (slot, held)) in provider.slots().iter().zip(live.sources()).enumerate() {
             let usable = live.keys().iter().filter(|key| key.source() == at);
-            let keys = usable.filter(|key| live.serves(key.source(), now)).count();
+            let keys = usable.filter(|key| live.serves(key, now)).count();
             let keys = u64::try_from(keys).unwrap_or(u64::MAX);
             let last_success = slot.cell().last_success;
             // Two sources may look the same: what tells their addresses apart is not shown.

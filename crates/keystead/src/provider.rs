@@ -262,25 +262,24 @@ impl Provider {
                 let answer = take_in(slot, last, ask(&**source), &mut news);
                 let keys = Arc::clone(&answer.judged);
                 in_process.push(answer);
-                let origin = Arc::clone(&slot.origin);
-                sets.push((origin, SourceFacts::memory(KeySet::keys(&keys).len()), keys));
+                let facts = SourceFacts::memory(KeySet::keys(&keys).len());
+                sets.push((PublishedSource::new(Arc::clone(&slot.origin), facts), keys));
             } else {
                 let cell = slot.cell();
-                let facts = cell.lifecycle.facts();
-                let keys = Arc::new(cell.lifecycle.keys().clone());
-                sets.push((cell.origin(slot), facts, keys));
+                let mut source = PublishedSource::new(cell.origin(slot), cell.lifecycle.facts());
+                source.leaving = cell.lifecycle.leaving().to_vec();
+                sets.push((source, Arc::new(cell.lifecycle.keys().clone())));
             }
         }
         let mut distrusted = Vec::new();
-        for (at, (_, facts, keys)) in sets.iter_mut().enumerate() {
+        for (at, (source, keys)) in sets.iter_mut().enumerate() {
             let listed = distrust::withhold(&self.config.distrusted_keys, keys);
             // What is not used counts for nothing.
-            facts.usable_keys = facts.usable_keys.saturating_sub(listed.len());
+            let used = &mut source.facts.usable_keys;
+            *used = used.saturating_sub(listed.len());
             distrusted.extend(listed.into_iter().map(|key| (at, key)));
         }
-        let sources = sets.iter().map(|(origin, facts, keys)| {
-            (PublishedSource::new(Arc::clone(origin), *facts), &**keys)
-        });
+        let sources = sets.iter().map(|(source, keys)| (source.clone(), &**keys));
         let keys = PublishedKeys::prepare(sources, &AwsLc, Some(&previous.keys));
         let same = keys.keys().iter().map(|key| key.jwk());
         let same = same.eq(previous.keys.keys().iter().map(|key| key.jwk()));

@@ -3,12 +3,11 @@
 //! Everything here runs on one thread of its own, in a host program too. Providers are islands: a
 //! source that hangs holds up nobody but itself.
 
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod panics;
+
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -21,6 +20,8 @@ use crate::provider::{Attendance, Provider, Slot, SlotKind, Turn};
 use crate::report;
 use crate::snapshot;
 use crate::source::{Failure, Fetched, Keys, Network, Tag, file, jwks_url};
+pub(crate) use panics::spared;
+use panics::{Panicked, begun_again, caught};
 
 /// How many attempts may be under way at once.
 const ATTEMPTS: usize = 64;
@@ -56,15 +57,24 @@ impl Shared {
 /// Starts the tasks of one provider; they end when the set is dropped.
 pub(crate) fn spawn(provider: &Arc<Provider>, shared: &Arc<Shared>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
+    let its = || Arc::clone(provider);
     for (at, slot) in provider.slots().iter().enumerate() {
         if slot.is_asked() {
-            tasks.spawn(follow(Arc::clone(provider), at, Arc::clone(shared)));
+            let (provider, shared) = (its(), Arc::clone(shared));
+            let follow = move || follow(Arc::clone(&provider), at, Arc::clone(&shared));
+            tasks.spawn(begun_again(its(), Arc::clone(&slot.origin), follow));
         }
     }
-    tasks.spawn(watch(Arc::clone(provider)));
-    tasks.spawn(snapshot::keep(Arc::clone(provider)));
-    // It counts from now on, so that whoever asks before its first turn waits for that.
-    tasks.spawn(attend(Attendance::of(provider)));
+    let (watched, kept, attended) = (its(), its(), its());
+    let watch = move || watch(Arc::clone(&watched));
+    tasks.spawn(begun_again(its(), "state".into(), watch));
+    let keep = move || snapshot::keep(Arc::clone(&kept));
+    tasks.spawn(begun_again(its(), "snapshot".into(), keep));
+    // It counts from now on, so that whoever asks before its first turn waits for that; and not after
+    // a panic, so that nobody waits for it until it is back.
+    let mut first = Some(Attendance::of(&attended));
+    let attend = move || attend(first.take().unwrap_or_else(|| Attendance::of(&attended)));
+    tasks.spawn(begun_again(its(), "waiters".into(), attend));
     tasks
 }
 
@@ -200,8 +210,8 @@ impl<'a> Flight<'a> {
 
     /// Publishes what the attempt gave.
     fn land(mut self, result: Result<Fetched, Failure>) {
-        self.has_landed = true;
         let ended = self.slot.end(result, &**self.provider.clock());
+        self.has_landed = true;
         self.provider.take_in_end(self.slot, self.number, &ended);
     }
 }
@@ -212,23 +222,6 @@ impl Drop for Flight<'_> {
             self.slot.abandon();
         }
     }
-}
-
-/// The future panicked.
-struct Panicked;
-
-/// A panic in a [`Fetch`] of the host program ends that attempt, and not the refresh of the source.
-async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Panicked> {
-    let mut future = pin!(future);
-    poll_fn(|task| {
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(task)));
-        match polled {
-            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-            Ok(Poll::Pending) => Poll::Pending,
-            Err(_) => Poll::Ready(Err(Panicked)),
-        }
-    })
-    .await
 }
 
 /// Waits until the monotonic clock shows `until`.

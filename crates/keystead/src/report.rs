@@ -2,6 +2,7 @@
 //! keys, and per new kind of failure. Never a key, never a secret.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use keystead_core::text::quoted;
 use keystead_core::{Change, DisabledWhy, Jwk, KeySet, ProviderState};
@@ -141,6 +142,19 @@ pub(crate) fn failure(provider: &Provider, slot: &Slot, failure: &Failure) {
         url = failure.location,
         "provider {name}, {source}: {}",
         failure.detail
+    );
+}
+
+/// A task of the refresh panicked.
+pub(crate) fn panicked(provider: &Provider, task: &str, again: Duration) {
+    let name = provider.config().name.as_str();
+    tracing::error!(
+        event = "refresh.panicked",
+        provider = name,
+        task,
+        "provider {name}, {task}: its task panicked, in code of the host program as a rule; it \
+         begins again in {} ms",
+        again.as_millis()
     );
 }
 

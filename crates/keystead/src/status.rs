@@ -253,17 +253,20 @@ fn keys(provider: &Provider, live: &LiveGuard, now: Duration) -> Vec<KeyStatus> 
     };
     let usable = live.keys().iter().map(|key| {
         let (source, jwk) = (key.source(), key.jwk());
-        let expired = !live.serves(source, now);
-        let why = if expired {
+        let usable = live.serves(key, now);
+        let is_expired = live.sources().get(source).is_some_and(|s| s.facts.is_expired(now));
+        let why = if is_expired {
             Some("it is past max_stale".to_owned())
-        } else {
+        } else if usable {
             provider
                 .slots()
                 .get(source)
                 .and_then(|slot| end_of(slot, jwk, now))
                 .or_else(|| remark(jwk))
+        } else {
+            Some("its provider removed it, and its grace is over (removed_key_grace)".to_owned())
         };
-        of(source, jwk, !expired, why)
+        of(source, jwk, usable, why)
     });
     let distrusted = live
         .distrusted()

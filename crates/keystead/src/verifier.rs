@@ -26,7 +26,7 @@ use crate::provider::Provider;
 use crate::refresh::Shared;
 use crate::snapshot::{self, Store};
 use crate::status::Status;
-use crate::token_cache::{Tally, TokenCache};
+use crate::token_cache::TokenCache;
 
 pub use observed::Readiness;
 pub use running::{RefreshError, RefreshHandle};
@@ -74,8 +74,6 @@ struct Inner {
     /// What faces answered where no provider was found.
     unmatched: Decisions,
     judging: Judging,
-    /// How often a signature was remembered.
-    remembered: Arc<Tally>,
     /// Rung when the table was changed.
     applied: watch::Sender<()>,
     /// One `apply` at a time.
@@ -133,8 +131,10 @@ impl Verifier {
     }
 
     /// Takes over another configuration: providers that are the same in both keep their keys and
-    /// schedule, the others come and go. The requests that are being judged meanwhile see one or
-    /// the other, never a mixture.
+    /// schedule, the others come and go. A changed one has the keys of the sources that it had
+    /// before too (same issuer, kind and address): they are used at once, by the policy and the
+    /// limits that are written now, and are as old as they are; the provider is stale until it
+    /// answers. The requests that are being judged meanwhile see one or the other, never a mixture.
     ///
     /// ```
     /// use keystead::{Config, Verifier};
@@ -162,6 +162,9 @@ impl Verifier {
                 same.cloned().unwrap_or_else(|| {
                     let before = old.named(&config.name).map(Provider::counters);
                     let provider = Provider::new(config, Arc::clone(&self.0.clock));
+                    for before in &old.providers {
+                        snapshot::hand_on(before, &provider);
+                    }
                     Arc::new(match before {
                         Some(counters) => provider.counting(counters),
                         None => provider,
@@ -184,7 +187,8 @@ impl Verifier {
         }
         let named = providers.iter().enumerate();
         let names = named.map(|(at, provider)| (Arc::clone(provider.name()), at)).collect();
-        let cache = TokenCache::of(config.server.limits.cached_tokens, &self.0.remembered);
+        let counted = old.cache.as_ref().map(TokenCache::metrics).unwrap_or_default();
+        let cache = TokenCache::of(config.server.limits.cached_tokens, counted);
         let table = Table { issuers: Arc::new(issuers), providers, names, limits, cache };
         self.0.table.store(Arc::new(table));
         self.0.applied.send_replace(());
@@ -362,7 +366,6 @@ impl VerifierBuilder {
             shared: Arc::new(Shared::new(fetch)),
             unmatched: Decisions::default(),
             judging: Judging::default(),
-            remembered: Arc::default(),
             applied: watch::Sender::default(),
             applying: Mutex::new(()),
             drivers: watch::Sender::default(),

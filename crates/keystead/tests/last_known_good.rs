@@ -266,6 +266,30 @@ async fn a_grace_ends_on_time_while_the_provider_hangs() {
     assert!(!accepts(&world, &withdrawn) && accepts(&world, &kept));
 }
 
+/// Nor does it wait for anybody to take the key away: it ends by itself, as `max_stale` does.
+#[tokio::test(start_paused = true)]
+async fn a_grace_ends_on_time_when_the_refresh_has_ended() {
+    let (kept, withdrawn) = (key("kept"), key("withdrawn"));
+    let graced = provider("p", ISSUER).jwks_url(KEYS).removed_key_grace(minutes(7));
+    let answers = [publishes(&[&kept, &withdrawn]), publishes(&[&kept])];
+    let mut world = configured(graced, answers).await;
+    refreshed(&world).await;
+    world.stop().await;
+    pass(Duration::from_millis(7 * 60_000 - 1)).await;
+    assert!(accepts(&world, &withdrawn));
+    pass(Duration::from_millis(1)).await;
+    assert_eq!(refusal(&world, &withdrawn), UNKNOWN);
+    let asked = world.verifier.verify_wait(&world.token(ISSUER, &withdrawn)).await;
+    assert_eq!(asked.unwrap_err().code().as_str(), "key.unknown_kid");
+    let keys = world.status("p").keys;
+    let shown = keys.iter().find(|key| key.kid.as_deref() == Some("withdrawn")).unwrap();
+    let text = "its provider removed it, and its grace is over (removed_key_grace)";
+    assert_eq!((shown.usable, shown.why.as_deref()), (false, Some(text)));
+    assert!(accepts(&world, &kept));
+    pass(minutes(10)).await;
+    assert_eq!(refusal(&world, &withdrawn), (503, "keys.unavailable"), "as for any other kid");
+}
+
 /// What a set of strangers puts aside is shown as what it is, and how long it stays.
 #[tokio::test(start_paused = true)]
 async fn a_key_whose_removal_is_pending_says_so() {

@@ -5,16 +5,18 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write as _};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use common::{
-    World, held, key, metadata, minutes, pass, provider, publishes, refused_connection, secs,
-    status, until,
+    World, draft, held, key, metadata, minutes, pass, provider, publishes, refused_connection,
+    secs, status, until,
 };
 use keystead::config::Config;
 use keystead::core::KeySet;
-use keystead::{KeySource, SourceError};
-use keystead_testkit::Answer;
+use keystead::{Clock, KeySource, SourceError, Verifier};
+use keystead_testkit::{Answer, PausedClock, ScriptedFetch};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::DefaultGuard;
@@ -97,6 +99,123 @@ impl Subscriber for Lines {
 
 fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
     pairs.map(|(a, b)| (a.to_owned(), b.to_owned())).to_vec()
+}
+
+/// The same, and panics at every line for which this holds.
+struct Panicking(Lines, fn(&Line) -> bool);
+
+impl Subscriber for Panicking {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.0.enabled(metadata)
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        self.0.event(event);
+        let panics = self.0.0.lock().unwrap().last().is_some_and(self.1);
+        assert!(!panics, "this listener cannot bear it");
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// Promise 1: "retries for ever" is not over when somebody who listens panics. The task that told it
+/// begins again, and says so; whoever waited for the attempt has its answer.
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_panics_ends_no_task_of_the_refresh() {
+    let lines = Lines::default();
+    let listener = Panicking(lines.clone(), |line| line.field("event") == "provider.fetch_failed");
+    let _guard = tracing::subscriber::set_default(listener);
+    let (a, b) = (key("A"), key("B"));
+    let mut world = World::new([provider("p", ISSUER).jwks_url(KEYS)]);
+    world.network.on(KEYS, [publishes(&[&a]), refused_connection(), publishes(&[&a, &b])]);
+    world.start().await;
+    lines.take();
+    assert!(world.refresh("p").await.is_err(), "the attempt has ended");
+    let said = lines.take();
+    let panicked = said.iter().find(|line| line.field("event") == "refresh.panicked").unwrap();
+    assert_eq!((panicked.level, panicked.field("provider")), (Level::ERROR, "p"));
+    assert_eq!(panicked.field("task"), format!("jwks_url {KEYS}"));
+    assert!(panicked.field("message").ends_with("it begins again in 1000 ms"), "{panicked:?}");
+    pass(secs(3)).await;
+    assert!(world.accepts(&world.token(ISSUER, &b)), "it was asked again");
+    assert_eq!(world.network.count(KEYS), 3);
+}
+
+/// Nor is it when nobody can be told anything.
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_always_panics_ends_no_task_of_the_refresh() {
+    let _guard = tracing::subscriber::set_default(Panicking(Lines::default(), |_| true));
+    let keys: Vec<_> = ["A", "B", "C"].map(key).into();
+    let short = provider("p", ISSUER).jwks_url(KEYS).refresh_interval(secs(60));
+    let mut world =
+        World::new([short, provider("q", "https://q.example").jwks_url("https://q.example/keys")]);
+    let answers = [refused_connection(), publishes(&[&keys[0]])];
+    let rotations = (1..keys.len()).map(|n| publishes(&keys[n - 1..=n].iter().collect::<Vec<_>>()));
+    world.network.on(KEYS, answers.into_iter().chain(rotations));
+    world.network.on("https://q.example/keys", [publishes(&[&keys[0]])]);
+    world.start().await;
+    for key in &keys {
+        let token = world.token(ISSUER, key);
+        until(|| world.accepts(&token)).await;
+    }
+    assert!(world.accepts(&world.token("https://q.example", &keys[0])));
+    assert!(world.refresh("p").await.is_ok());
+}
+
+/// A clock that panics when it is read this many times more.
+#[derive(Debug, Default)]
+struct Brittle(PausedClock, AtomicUsize);
+
+impl Brittle {
+    fn read(&self) -> &PausedClock {
+        let left = self.1.load(Ordering::Relaxed);
+        self.1.store(left.saturating_sub(1), Ordering::Relaxed);
+        assert!(left != 1, "the clock broke");
+        &self.0
+    }
+}
+
+impl Clock for Brittle {
+    fn wall(&self) -> Duration {
+        self.read().wall()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.read().monotonic()
+    }
+}
+
+/// And whichever reading of the clock it is that panics, the source is asked on.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_panics_ends_no_task_of_the_refresh() {
+    let (a, b) = (key("A"), key("B"));
+    for reading in 1..100 {
+        let (clock, network) = (Arc::new(Brittle::default()), ScriptedFetch::new());
+        network.on(KEYS, [publishes(&[&a]), publishes(&[&a, &b])]);
+        let verifier = Verifier::builder()
+            .provider(provider("p", ISSUER).jwks_url(KEYS))
+            .clock(Arc::clone(&clock) as Arc<dyn Clock>)
+            .fetch(Arc::new(network))
+            .build();
+        clock.1.store(reading, Ordering::Relaxed);
+        let driver = verifier.clone();
+        let driving = tokio::spawn(async move { driver.drive().await });
+        pass(minutes(6)).await;
+        clock.1.store(0, Ordering::Relaxed);
+        let token = draft(ISSUER, clock.wall()).sign(&b).unwrap();
+        assert!(verifier.verify(&token).is_ok(), "reading {reading}");
+        driving.abort();
+    }
 }
 
 /// G3, G41

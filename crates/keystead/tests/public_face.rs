@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{
     World, draft, held, key, minutes, pass, provider, publishes, refused_connection, secs, soon,
-    status,
+    status, until,
 };
 use keystead::config::{Config, Layers};
 use keystead::core::Requirements;
-use keystead::{Clock, RefreshError, Verifier};
+use keystead::{Clock, ProviderConfig, RefreshError, Verifier};
 use keystead_testkit::{Answer, ForbiddenFetch, ManualClock, SigningKey};
 
 const ISSUER: &str = "https://idp.example";
@@ -21,11 +21,11 @@ const KEYS: &str = "https://idp.example/keys";
 const OTHER: &str = "https://other.example";
 const OTHER_KEYS: &str = "https://other.example/keys";
 
-fn idp() -> keystead::ProviderConfig {
+fn idp() -> ProviderConfig {
     provider("idp", ISSUER).jwks_url(KEYS)
 }
 
-fn other() -> keystead::ProviderConfig {
+fn other() -> ProviderConfig {
     provider("other", OTHER).jwks_url(OTHER_KEYS)
 }
 
@@ -125,19 +125,86 @@ mod apply {
         assert!(matches!(unknown, RefreshError::UnknownProvider(name) if name == "idp"));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_is_changed_starts_anew() {
-        let signing = key("K");
+    /// A provider with this key, which then goes away; 100 s later another configuration is applied.
+    async fn changed(signing: &SigningKey, to: ProviderConfig) -> World {
         let mut world = World::new([idp()]);
-        world.network.on(KEYS, [publishes(&[&signing])]);
+        world.network.on(KEYS, [publishes(&[signing]), refused_connection()]);
         world.start().await;
+        pass(secs(100)).await;
+        world.verifier.apply(Config::of([to]));
+        world
+    }
+
+    /// What is written about tokens has nothing to do with where keys come from: no provider has to
+    /// be there when it is changed.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_changed_keeps_the_keys_of_sources_that_stay() {
+        let signing = key("K");
+        let world = changed(&signing, idp().audiences(["second"])).await;
         let token = world.draft(ISSUER).audience("second").sign(&signing).unwrap();
-        world.verifier.apply(Config::of([idp().audiences(["second"])]));
-        assert_eq!(world.refusal(&token), (503, "keys.unavailable"));
-        pass(secs(1)).await;
-        assert!(world.accepts(&token));
-        assert_eq!(world.network.count(KEYS), 2);
+        for _ in 0..2 {
+            assert!(world.accepts(&token));
+            let (status, keys) = (world.status("idp"), world.status("idp").keys);
+            assert_eq!((status.state, keys[0].age_seconds), ("stale", Some(100)));
+            assert_eq!(keys[0].origin, format!("jwks_url {KEYS}"));
+            let remark = "keys from before the configuration was changed, age 100 s";
+            assert!(status.reason.contains(remark), "{}", status.reason);
+            // Changed once more before anybody has answered, they are still no younger.
+            world.verifier.apply(Config::of([idp().audiences(["second"]).leeway(secs(1))]));
+        }
         assert_eq!(world.status("idp").audiences, Some(vec!["second".to_owned()]));
+        world.network.on(KEYS, [publishes(&[&signing])]);
+        until(|| world.state("idp") == "ready").await;
+        assert!(world.accepts(&token));
+    }
+
+    /// The clock on the wall has no say in that.
+    #[tokio::test(start_paused = true)]
+    async fn keys_that_are_kept_expire_when_they_would_have() {
+        let signing = key("K");
+        for leap in [0, 400 * 86_400, -86_400] {
+            let mut world = World::new([idp()]);
+            world.network.on(KEYS, [publishes(&[&signing]), refused_connection()]);
+            world.start().await;
+            let long = secs(10 * 365 * 86_400);
+            let token = draft(ISSUER, world.clock.wall()).expires_in(world.clock.wall(), long);
+            let token = token.sign(&signing).unwrap();
+            pass(secs(100)).await;
+            world.clock.shift_wall(leap);
+            world.verifier.apply(Config::of([idp().max_stale(secs(600))]));
+            pass(secs(499)).await;
+            assert!(world.accepts(&token));
+            pass(secs(2)).await;
+            assert_eq!(world.refusal(&token), (503, "keys.expired"));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_of_another_source_or_issuer_are_not_kept() {
+        let signing = key("K");
+        let elsewhere = "https://idp.example/elsewhere";
+        for other in [
+            provider("idp", ISSUER).jwks_url(elsewhere),
+            provider("idp", OTHER).jwks_url(KEYS),
+            provider("idp", ISSUER).discovery_url(KEYS),
+        ] {
+            let issuer = other.policy.issuer.clone();
+            let world = changed(&signing, other).await;
+            let token = world.token(&issuer, &signing);
+            assert_eq!(world.refusal(&token), (503, "keys.unavailable"));
+            assert_eq!(world.state("idp"), "cold");
+        }
+    }
+
+    /// Whoever lists a key distrusts what is held, and does not wait for an answer.
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_is_distrusted_now_is_not_used_any_more() {
+        let signing = key("K");
+        let listed = idp().distrusted_keys([signing.thumbprint().unwrap()]);
+        let world = changed(&signing, listed).await;
+        let token = world.token(ISSUER, &signing);
+        assert_eq!(world.refusal(&token), (401, "key.unusable"));
+        assert_eq!(world.state("idp"), "cold");
     }
 
     #[tokio::test(start_paused = true)]

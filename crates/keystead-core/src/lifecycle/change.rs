@@ -17,7 +17,8 @@ pub(super) const REMEMBERED: Duration = Duration::from_secs(48 * 3_600);
 const MOST: usize = 256;
 
 /// What a successful fetch changed. Keys are compared by their material (the RFC 7638 members),
-/// never by `kid`.
+/// never by `kid`; but a token finds a key by its `kid`, so a `kid` that is published no more leaves
+/// and returns as a key does.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Change {
@@ -31,10 +32,10 @@ pub struct Change {
     /// Keys that the set lacks and that stay live all the same, until the next successful fetch:
     /// the set held none of the known keys.
     pub kept: Vec<Arc<Jwk>>,
-    /// Keys that were removed now and stay live for
+    /// Keys that were removed now, or are published no more under this `kid`, and stay live for
     /// [`Schedule::removed_key_grace`](super::Schedule::removed_key_grace).
     pub leaving: Vec<Arc<Jwk>>,
-    /// Those of the added keys that had gone less than 48 h before.
+    /// Keys of the set that had gone less than 48 h before, altogether or under their `kid`.
     pub returned: Vec<Arc<Jwk>>,
     /// Whether the unusable keys, or their reasons, are others than before.
     pub skipped_changed: bool,
@@ -73,7 +74,8 @@ pub(super) struct LiveKeys {
     kept: Vec<Arc<Jwk>>,
     /// In the order in which they leave.
     leaving: Vec<(Arc<Jwk>, Duration)>,
-    /// What went lately, the oldest first: the hash of its material, and when.
+    /// What went lately, the oldest first: the hash of its material, or of its material and `kid`
+    /// where the material stayed, and when.
     gone: Vec<(u64, Duration)>,
 }
 
@@ -110,10 +112,11 @@ impl LiveKeys {
     pub(super) fn replace(&mut self, set: KeySet, removal: Removal, now: Duration) -> Change {
         let mut change =
             Change { skipped_changed: self.keys.skipped() != set.skipped(), ..Change::default() };
-        let before = by_material(self.keys.keys());
+        let known = by_material(self.known());
+        let parting = by_material(self.leaving.iter().map(|(key, _)| key));
         let published = by_material(set.keys());
         for key in set.keys() {
-            match before.get(key.material()) {
+            match known.get(key.material()).or_else(|| parting.get(key.material())) {
                 None => change.added.push(Arc::clone(key)),
                 Some(held) if !same_labels(held, published.get(key.material())) => {
                     change.relabelled.push(Arc::clone(key));
@@ -121,26 +124,24 @@ impl LiveKeys {
                 Some(_) => {}
             }
         }
-        let (kept, removed) = self.part_missing(&published, removal);
+        let (kept, mut gone) = self.part_missing(&published, removal);
+        gone.extend(self.known().iter().filter(|key| lost_its_kid(key, &published)).cloned());
         let mut leaving = std::mem::take(&mut self.leaving);
-        leaving.retain(|(key, _)| !published.contains_key(key.material()));
+        leaving.retain(|(key, _)| !published_as(key, &published));
         match removal {
-            Removal::AtOnce => {
-                change.removed = removed;
-                change.removed.extend(leaving.drain(..).map(|(key, _)| key));
-            }
+            Removal::AtOnce => gone.extend(leaving.drain(..).map(|(key, _)| key)),
             Removal::Guarded { leaves } if leaves > now => {
-                leaving.extend(removed.iter().map(|key| (Arc::clone(key), leaves)));
-                change.leaving = removed;
+                leaving.extend(gone.iter().map(|key| (Arc::clone(key), leaves)));
+                change.leaving = gone;
                 let over = leaving.len().saturating_sub(MOST);
-                change.removed.extend(leaving.drain(..over).map(|(key, _)| key));
+                gone = leaving.drain(..over).map(|(key, _)| key).collect();
             }
-            Removal::Guarded { .. } => change.removed = removed,
+            Removal::Guarded { .. } => {}
         }
-        change.returned = self.returned(&change.added, now);
-        self.remember(&change.removed, now);
+        change.returned = self.returned(&set, &change.added, now);
         change.kept.clone_from(&kept);
         self.assemble(set, kept, leaving);
+        self.take_away(gone, now, &mut change);
         change
     }
 
@@ -154,7 +155,8 @@ impl LiveKeys {
         let published = self.published();
         let mut leaving = std::mem::take(&mut self.leaving);
         for (key, leaves) in keys {
-            let is_it = |other: &Arc<Jwk>| other.material() == key.material();
+            let is_it =
+                |other: &Arc<Jwk>| other.material() == key.material() && other.kid() == key.kid();
             let is_live = self.keys.keys().iter().any(is_it);
             if !is_live && leaving.len() < MOST && !leaving.iter().any(|(other, _)| is_it(other)) {
                 added.push(Arc::clone(&key));
@@ -175,11 +177,11 @@ impl LiveKeys {
         let published = self.published();
         let (left, leaving): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.leaving).into_iter().partition(|(_, leaves)| *leaves <= now);
-        let removed: Vec<_> = left.into_iter().map(|(key, _)| key).collect();
-        self.remember(&removed, now);
         let kept = std::mem::take(&mut self.kept);
         self.assemble(published, kept, leaving);
-        Change { removed, ..Change::default() }
+        let mut change = Change::default();
+        self.take_away(left.into_iter().map(|(key, _)| key).collect(), now, &mut change);
+        change
     }
 
     fn assemble(
@@ -195,58 +197,96 @@ impl LiveKeys {
         (self.kept, self.leaving) = (kept, leaving);
     }
 
-    /// The known keys that `now` lacks: those that stay, and those that go. Keys that were removed
-    /// before are not known any more, even while they are accepted.
+    /// The live keys but for those that were removed before: they are not known any more, even while
+    /// they are accepted.
+    fn known(&self) -> &[Arc<Jwk>] {
+        let known = self.keys.keys().len().saturating_sub(self.leaving.len());
+        self.keys.keys().get(..known).unwrap_or_default()
+    }
+
+    /// The known keys that `now` lacks: those that stay, and those that go.
     fn part_missing(
         &self,
         now: &ByMaterial<'_>,
         removal: Removal,
     ) -> (Vec<Arc<Jwk>>, Vec<Arc<Jwk>>) {
-        let known = self.keys.keys().len().saturating_sub(self.leaving.len());
-        let known = || self.keys.keys().iter().take(known);
         let missing = |key: &&Arc<Jwk>| !now.contains_key(key.material());
-        let known_one_left = !known().all(|key| missing(&key));
+        let known_one_left = !self.known().iter().all(|key| missing(&key));
         let at_once = known_one_left || removal == Removal::AtOnce;
         let missed_before: HashSet<_> = self.kept.iter().map(|key| key.material()).collect();
-        known()
-            .filter(missing)
-            .cloned()
-            .partition(|key| !at_once && !missed_before.contains(key.material()))
+        let missing = self.known().iter().filter(missing).cloned();
+        missing.partition(|key| !at_once && !missed_before.contains(key.material()))
     }
 
-    fn remember(&mut self, removed: &[Arc<Jwk>], now: Duration) {
-        self.gone.extend(removed.iter().map(|key| (hash(key.material()), now)));
+    /// Tells what these leave behind, who are live no more: nothing, or their material under another
+    /// `kid`.
+    fn take_away(&mut self, gone: Vec<Arc<Jwk>>, now: Duration, change: &mut Change) {
+        for key in gone {
+            let same = |other: &&Arc<Jwk>| other.material() == key.material();
+            let left: Vec<_> = self.keys.keys().iter().filter(same).collect();
+            if left.is_empty() {
+                self.gone.push((hash(key.material()), now));
+                change.removed.push(key);
+                continue;
+            }
+            self.gone.push((hash(label(&key)), now));
+            for other in left {
+                if !change.relabelled.contains(other) && !change.added.contains(other) {
+                    change.relabelled.push(Arc::clone(other));
+                }
+            }
+        }
         self.gone.drain(..self.gone.len().saturating_sub(MOST));
     }
 
-    /// Those of these keys that went lately; they are forgotten as such.
-    fn returned(&mut self, added: &[Arc<Jwk>], now: Duration) -> Vec<Arc<Jwk>> {
+    /// Those of the set that went lately; they are forgotten as such.
+    fn returned(&mut self, set: &KeySet, added: &[Arc<Jwk>], now: Duration) -> Vec<Arc<Jwk>> {
         self.gone.retain(|(_, went)| now.saturating_sub(*went) <= REMEMBERED);
         let gone: HashSet<u64> = self.gone.iter().map(|(hash, _)| *hash).collect();
-        let back = added.iter().filter(|key| gone.contains(&hash(key.material())));
-        let back: Vec<_> = back.cloned().collect();
-        let here: HashSet<u64> = back.iter().map(|key| hash(key.material())).collect();
+        let is_back = |key: &&Arc<Jwk>| {
+            gone.contains(&hash(label(key)))
+                || (gone.contains(&hash(key.material())) && added.contains(key))
+        };
+        let back: Vec<_> = set.keys().iter().filter(is_back).cloned().collect();
+        let hashes = |key: &Arc<Jwk>| [hash(label(key)), hash(key.material())];
+        let here: HashSet<u64> = back.iter().flat_map(hashes).collect();
         self.gone.retain(|(hash, _)| !here.contains(hash));
         back
     }
 }
 
+/// What a token finds a key by, and what makes it what it is.
+fn label(key: &Jwk) -> (Option<&str>, &Material) {
+    (key.kid(), key.material())
+}
+
 /// Enough to notice that a key came back: two keys with one hash would cause a wrong notice, no more.
-fn hash(material: &Material) -> u64 {
+fn hash(what: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    material.hash(&mut hasher);
+    what.hash(&mut hasher);
     hasher.finish()
 }
 
 type ByMaterial<'a> = HashMap<&'a Material, Vec<&'a Arc<Jwk>>>;
 
 /// One material may be published several times, under several identifiers.
-fn by_material(keys: &[Arc<Jwk>]) -> ByMaterial<'_> {
+fn by_material<'a>(keys: impl IntoIterator<Item = &'a Arc<Jwk>>) -> ByMaterial<'a> {
     let mut map = ByMaterial::new();
     for key in keys {
         map.entry(key.material()).or_default().push(key);
     }
     map
+}
+
+/// Whether the key is published under its `kid`.
+fn published_as(key: &Jwk, published: &ByMaterial<'_>) -> bool {
+    let same = published.get(key.material());
+    same.is_some_and(|same| same.iter().any(|other| other.kid() == key.kid()))
+}
+
+/// Whether the key is published, and not under its `kid`.
+fn lost_its_kid(key: &Jwk, published: &ByMaterial<'_>) -> bool {
+    published.contains_key(key.material()) && !published_as(key, published)
 }
 
 fn same_labels(held: &[&Arc<Jwk>], published: Option<&Vec<&Arc<Jwk>>>) -> bool {
@@ -472,5 +512,71 @@ mod tests {
             live.replace(KeySet::new([keep(), next]), Removal::Guarded { leaves }, NOW);
         }
         assert_eq!((live.leaving().len(), live.gone.len()), (MOST, MOST));
+    }
+
+    /// A token finds a key by its kid, so a kid that takes turns is as bad as a key that does.
+    #[test]
+    fn a_kid_that_is_published_no_more_has_its_grace_and_may_return() {
+        let mut live = LiveKeys::default();
+        let mut put = |seconds: u64, keys: &[(u8, &str)]| {
+            let now = Duration::from_secs(seconds);
+            let set = KeySet::new(keys.iter().map(|(n, kid)| key(*n, kid, None)));
+            let change = live.replace(set, Removal::Guarded { leaves: now + GRACE }, now);
+            (change, live.clone())
+        };
+        put(0, &[(1, "a"), (1, "b")]);
+        let (change, live) = put(1, &[(1, "b")]);
+        assert_eq!((kids(&change.leaving), kids(&change.relabelled)), (vec!["a"], vec!["b"]));
+        assert!(change.removed.is_empty() && change.added.is_empty());
+        assert_eq!(kids(live.keys().keys()), ["b", "a"]);
+        assert_eq!(kids(live.published().keys()), ["b"]);
+        let (change, _) = put(2, &[(1, "b")]);
+        assert!(change.is_empty(), "nothing new: {change:?}");
+        let (change, live) = put(3, &[(1, "a"), (1, "b")]);
+        assert!(change.returned.is_empty(), "it never went");
+        assert!(live.leaving().is_empty());
+        let (_, mut live) = put(4, &[(1, "b")]);
+        assert!(live.expire(Duration::from_secs(13)).is_empty());
+        let change = live.expire(Duration::from_secs(14));
+        assert_eq!((kids(&change.relabelled), change.removed.len()), (vec!["b"], 0));
+        assert_eq!(kids(live.keys().keys()), ["b"]);
+    }
+
+    #[test]
+    fn a_kid_goes_at_once_without_a_grace_and_its_return_is_noticed() {
+        let mut live = LiveKeys::default();
+        let both = || KeySet::new([key(1, "a", None), key(1, "b", None)]);
+        let one = || KeySet::new([key(1, "b", None)]);
+        live.replace(both(), GUARDED, NOW);
+        let change = live.replace(one(), GUARDED, NOW);
+        assert_eq!(kids(live.keys().keys()), ["b"]);
+        assert_eq!((kids(&change.relabelled), change.removed.len()), (vec!["b"], 0));
+        let change = live.replace(both(), GUARDED, NOW + REMEMBERED);
+        assert_eq!(kids(&change.returned), ["a"]);
+        live.replace(one(), GUARDED, NOW);
+        let late = NOW + REMEMBERED + Duration::from_secs(1);
+        assert!(live.replace(both(), GUARDED, late).returned.is_empty());
+    }
+
+    #[test]
+    fn a_kid_in_its_grace_goes_when_everything_is_replaced_at_once() {
+        let mut live = LiveKeys::default();
+        live.replace(KeySet::new([key(1, "a", None), key(1, "b", None)]), GUARDED, NOW);
+        let leaves = NOW + GRACE;
+        let one = || KeySet::new([key(1, "b", None)]);
+        live.replace(one(), Removal::Guarded { leaves }, NOW);
+        assert_eq!(live.leaving().len(), 1);
+        let change = live.replace(one(), Removal::AtOnce, NOW);
+        assert_eq!((kids(&change.relabelled), change.removed.len()), (vec!["b"], 0));
+        assert_eq!(kids(live.keys().keys()), ["b"]);
+    }
+
+    #[test]
+    fn a_kid_in_its_grace_is_restored_beside_its_key() {
+        let mut live = LiveKeys::default();
+        live.replace(KeySet::new([key(1, "b", None)]), GUARDED, NOW);
+        let old = |kid| (Arc::new(key(1, kid, None)), NOW + GRACE);
+        assert_eq!(kids(&live.let_leave([old("a"), old("b"), old("a")])), ["a"]);
+        assert_eq!(kids(live.keys().keys()), ["b", "a"]);
     }
 }

@@ -42,8 +42,9 @@ use schedule::Random;
 /// it is still the provider itself that has to lack the keys twice.
 ///
 /// A key that goes stays accepted for [`Schedule::removed_key_grace`], if one is set; then
-/// [`Lifecycle::expire`] takes it away. A key that went and is back within 48 h shows that the
-/// provider's answers take turns, see [`Lifecycle::is_flapping`].
+/// [`Lifecycle::expire`] takes it away. The same holds for a `kid` under which a key is published no
+/// more. What went and is back within 48 h shows that the provider's answers take turns, see
+/// [`Lifecycle::is_flapping`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -206,10 +207,7 @@ impl Lifecycle {
             self.on_failed(now, None);
             return Change::default();
         }
-        let guarded = self.kind == SourceKind::Network && self.facts().serves(now);
-        let leaves = now.saturating_add(self.schedule.removed_key_grace);
-        let removal = if guarded { Removal::Guarded { leaves } } else { Removal::AtOnce };
-        let change = self.live.replace(set, removal, now);
+        let change = self.replace(now, set);
         if self.kind == SourceKind::Network && !change.returned.is_empty() {
             self.returned = Some(now);
         }
@@ -250,6 +248,20 @@ impl Lifecycle {
         self.due = now.saturating_add(wait);
     }
 
+    /// Makes this set live. What of the keys held before goes, and when, depends on whether they
+    /// are still used.
+    fn replace(&mut self, now: Duration, set: KeySet) -> Change {
+        let guarded = self.kind == SourceKind::Network && self.facts().serves(now);
+        let leaves = self.end_of_grace(now);
+        let removal = if guarded { Removal::Guarded { leaves } } else { Removal::AtOnce };
+        self.live.replace(set, removal, now)
+    }
+
+    /// Until when a key stays accepted that is removed now.
+    const fn end_of_grace(&self, now: Duration) -> Duration {
+        now.saturating_add(self.schedule.removed_key_grace)
+    }
+
     /// Takes away the keys whose [`Schedule::removed_key_grace`] is over at `now`.
     pub fn expire(&mut self, now: Duration) -> Change {
         self.live.expire(now)
@@ -278,9 +290,9 @@ impl Lifecycle {
         self.live.leaving()
     }
 
-    /// Whether a key of the network source went and came back, within 48 h of each other and of
-    /// `now`: what it answers takes turns, and tokens of such keys are refused in between. A longer
-    /// [`Schedule::removed_key_grace`] bridges that.
+    /// Whether a key of the network source, or the `kid` of one, went and came back, within 48 h of
+    /// each other and of `now`: what it answers takes turns, and tokens of such keys are refused in
+    /// between. A longer [`Schedule::removed_key_grace`] bridges that.
     #[must_use]
     pub fn is_flapping(&self, now: Duration) -> bool {
         self.returned.is_some_and(|at| now.saturating_sub(at) <= REMEMBERED)

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::Lifecycle;
-use super::change::{Change, Removal};
+use super::change::Change;
 use crate::jwk::Jwk;
 use crate::key_set::KeySet;
 use crate::state::SourceKind;
@@ -27,18 +27,19 @@ impl Lifecycle {
         set: KeySet,
         leaving: impl IntoIterator<Item = (Arc<Jwk>, Duration)>,
     ) -> Option<Change> {
-        let facts = self.facts();
-        let is_newer = facts.age(now).is_none_or(|held| age < held);
+        let is_newer = self.facts().age(now).is_none_or(|held| age < held);
         if self.kind != SourceKind::Network || set.keys().is_empty() || !is_newer {
             return None;
         }
-        let latest = now.saturating_add(self.schedule.removed_key_grace);
-        let guarded = Removal::Guarded { leaves: latest };
-        let removal = if facts.serves(now) { guarded } else { Removal::AtOnce };
-        let mut change = self.live.replace(set, removal, now);
+        let mut change = self.replace(now, set);
+        let latest = self.end_of_grace(now);
         let leaving = leaving.into_iter().map(|(key, leaves)| (key, leaves.min(latest)));
         let leaving = self.live.let_leave(leaving.filter(|(_, leaves)| *leaves > now));
-        change.added.extend(leaving.iter().cloned());
+        let stood = |key: &Arc<Jwk>| {
+            let live = self.live.keys().keys().iter().filter(|live| !leaving.contains(live));
+            live.into_iter().any(|live| live.material() == key.material())
+        };
+        change.added.extend(leaving.iter().filter(|key| !stood(key)).cloned());
         change.leaving.extend(leaving);
         self.last_success = Some(now);
         self.restored_age = Some(age);
@@ -133,12 +134,15 @@ mod tests {
         }
     }
 
+    fn with_grace() -> Lifecycle {
+        let schedule = Schedule { jitter_percent: 0, ..Schedule::default() };
+        Lifecycle::new(SourceKind::Network, schedule.with_removed_key_grace(s(100)), 0)
+    }
+
     /// A restart must neither cut a grace short nor begin it anew.
     #[test]
     fn keys_that_were_removed_leave_when_they_would_have() {
-        let schedule = Schedule { jitter_percent: 0, ..Schedule::default() };
-        let schedule = schedule.with_removed_key_grace(s(100));
-        let mut source = Lifecycle::new(SourceKind::Network, schedule, 0);
+        let mut source = with_grace();
         let key = |n: u8| Arc::clone(&set(&[n]).keys()[0]);
         let leaving = [(key(2), s(900)), (key(3), s(60)), (key(4), s(10)), (key(1), s(70))];
         let change = source.restore(s(10), s(5), set(&[1]), leaving).unwrap();
@@ -155,5 +159,16 @@ mod tests {
         assert_eq!(source.expire(s(60)).removed, [key(3)]);
         assert_eq!(source.expire(s(110)).removed, [key(2)]);
         assert_eq!(source.keys(), &set(&[1]));
+    }
+
+    #[test]
+    fn a_restored_kid_of_a_key_that_is_there_adds_no_key() {
+        let mut source = with_grace();
+        let material = set(&[1]).keys()[0].material().clone();
+        let named = Jwk::new(Some("old"), None, material).unwrap();
+        let leaving = [(Arc::new(named), s(60))];
+        let change = source.restore(s(10), s(5), set(&[1]), leaving).unwrap();
+        assert_eq!((change.added.len(), change.leaving.len()), (1, 1));
+        assert_eq!(source.keys().keys().len(), 2);
     }
 }

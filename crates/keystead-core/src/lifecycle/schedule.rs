@@ -48,6 +48,15 @@ pub struct Backoff {
     pub longest_retry_after: Duration,
 }
 
+impl Backoff {
+    /// The wait after that many failures in a row, before jitter.
+    #[must_use]
+    pub fn after(self, failures: u32) -> Duration {
+        let doublings = failures.saturating_sub(1).min(31);
+        self.first.saturating_mul(1 << doublings).min(self.cap)
+    }
+}
+
 impl Default for Schedule {
     fn default() -> Self {
         let minutes = |n: u64| Duration::from_secs(60 * n);
@@ -125,8 +134,7 @@ impl Schedule {
         retry_after: Option<Duration>,
         random: &mut Random,
     ) -> Duration {
-        let doublings = failures.saturating_sub(1).min(31);
-        let wait = backoff.first.saturating_mul(1 << doublings).min(backoff.cap);
+        let wait = backoff.after(failures);
         let part = self.part_of(wait);
         let latest = wait.saturating_add(part).min(backoff.cap);
         let own = random.between(wait.saturating_sub(part), latest);

@@ -7,23 +7,27 @@ use std::hash::DefaultHasher;
 
 /// How many kids that were asked for in vain are remembered.
 const MOST: usize = 128;
-/// How long a kid that was asked for in vain is not asked for again, the first time. It doubles.
-const FIRST_WAIT: Duration = Duration::from_secs(30);
-/// How long at most.
-const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
+/// How many kids that were found are remembered: as many as one set may hold.
+const MOST_FOUND: usize = 256;
 
 /// Whether one provider is asked out of turn for a `kid` that is not held: its budget, and its
 /// memory of kids that were asked for in vain.
 ///
 /// Anybody can make up kids, and it must neither become a request each nor keep the one kid from
 /// being asked for that was not made up:
-/// * one fetch at a time; who comes while it is under way waits for the same answer;
+/// * one fetch at a time; who comes while it is under way waits for the same answer. One that is under
+///   way for longer than the cooldown, at a source that is slow, does not keep the others from being
+///   asked again: another begins, of which the rest of it is a part;
 /// * from the start of one to the start of the next the cooldown passes, whatever came of it, unless
-///   it found a kid that it was made for: then the budget is whole again;
-/// * a kid that a fetch did not bring is not asked for again for 30 s from the start of that fetch,
-///   then for twice as long, up to 5 min. That spares the budget for others; it never decides on a
-///   token. At most 128 kids are remembered, by their digests. They are forgotten when the keys
-///   change and when a fetch fails, because what was found then says nothing any more.
+///   it found a kid that it was made for: then the budget is whole again. A kid does that once: it is
+///   a rotation the first time, and comes and goes with answers that take turns the next. The last
+///   256 are remembered;
+/// * a kid that a fetch did not bring is not asked for again before the cooldown has passed since the
+///   start of that fetch, even if another kid has given the budget back. It is not left alone for
+///   longer, however often it was missed: it may be one that somebody guessed and that the provider
+///   will publish. That never decides on a token. At most 128 kids are remembered, by their digests.
+///   They are forgotten when the keys change and when a fetch fails, because what was found then says
+///   nothing any more.
 ///
 /// A pure machine, like [`Lifecycle`](crate::Lifecycle); times are monotonic.
 ///
@@ -49,11 +53,14 @@ pub struct UnknownKids {
     spent: Option<Duration>,
     fetch: Option<Fetch>,
     missed: Vec<Missed>,
+    /// The kids that have given the budget back, the latest last.
+    found: Vec<KidDigest>,
 }
 
 /// The fetch that is under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Fetch {
+    /// When somebody was last asked for it.
     started: Duration,
     /// The kids that it is made for, as many as can be remembered.
     kids: Vec<KidDigest>,
@@ -65,7 +72,6 @@ struct Fetch {
 #[derive(Clone, Copy, Debug)]
 struct Missed {
     kid: KidDigest,
-    wait: Duration,
     until: Duration,
 }
 
@@ -73,7 +79,8 @@ struct Missed {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[allow(clippy::exhaustive_enums, reason = "a driver must know every answer")]
 pub enum Wish {
-    /// Ask now, and report with [`UnknownKids::on_ended`].
+    /// Ask now, and report with [`UnknownKids::on_ended`]. If a fetch is under way, what is left of
+    /// it belongs to this one.
     Start,
     /// A fetch is under way, which answers this one too.
     Join,
@@ -93,7 +100,7 @@ impl UnknownKids {
     /// another.
     #[must_use]
     pub const fn new(cooldown: Duration, seed: u64) -> Self {
-        Self { cooldown, seed, spent: None, fetch: None, missed: Vec::new() }
+        Self { cooldown, seed, spent: None, fetch: None, missed: Vec::new(), found: Vec::new() }
     }
 
     /// The digest by which this provider's kids are told apart; none: a token without a `kid`.
@@ -109,19 +116,24 @@ impl UnknownKids {
     /// A token names this `kid` (none: no kid), no key of the provider fits it, and its sources can
     /// be asked: whether they are.
     pub fn wish(&mut self, kid: Option<&str>, now: Duration) -> Wish {
-        let kid = self.digest(kid);
-        if let Some(fetch) = &mut self.fetch {
-            if fetch.kids.len() < MOST && !fetch.kids.contains(&kid) {
-                fetch.kids.push(kid);
-            }
-            return Wish::Join;
-        }
-        if self.is_cooling_down(now) || self.was_missed(kid, now) {
-            return Wish::Refused;
+        if self.is_cooling_down(now) || self.was_missed(self.digest(kid), now) {
+            return if self.join(kid) { Wish::Join } else { Wish::Refused };
         }
         self.spent = Some(now);
-        self.fetch = Some(Fetch { started: now, kids: vec![kid], failed: false });
+        self.fetch.get_or_insert_default().started = now;
+        self.join(kid);
         Wish::Start
+    }
+
+    /// The same, where there is nobody left to ask: whether a fetch is under way that answers this
+    /// one too.
+    pub fn join(&mut self, kid: Option<&str>) -> bool {
+        let kid = self.digest(kid);
+        let Some(fetch) = &mut self.fetch else { return false };
+        if fetch.kids.len() < MOST && !fetch.kids.contains(&kid) {
+            fetch.kids.push(kid);
+        }
+        true
     }
 
     /// The fetch has ended, at every source, and these are the kids of the keys that are held now.
@@ -130,9 +142,7 @@ impl UnknownKids {
         let held: HashSet<_> = held.into_iter().map(|kid| self.digest(Some(kid))).collect();
         let (found, missed): (Vec<_>, Vec<_>) =
             fetch.kids.into_iter().partition(|kid| held.contains(kid));
-        if !found.is_empty() {
-            self.spent = None;
-        }
+        self.give_back(&found);
         if !fetch.failed {
             for kid in missed {
                 self.miss(kid, fetch.started);
@@ -145,12 +155,14 @@ impl UnknownKids {
     /// whether it is: one source that hangs does not keep the others from being asked again.
     pub fn on_held<'a>(&mut self, held: impl IntoIterator<Item = &'a str>) -> bool {
         let Some(fetch) = &self.fetch else { return false };
-        let mut held = held.into_iter().map(|kid| self.digest(Some(kid)));
-        let found = held.any(|kid| fetch.kids.contains(&kid));
-        if found {
-            (self.fetch, self.spent) = (None, None);
+        let held = held.into_iter().map(|kid| self.digest(Some(kid)));
+        let found: Vec<_> = held.filter(|kid| fetch.kids.contains(kid)).collect();
+        if found.is_empty() {
+            return false;
         }
-        found
+        self.fetch = None;
+        self.give_back(&found);
+        true
     }
 
     /// The fetch was given up, and nobody will report its end.
@@ -185,17 +197,26 @@ impl UnknownKids {
         self.missed.iter().any(|missed| missed.kid == kid && now < missed.until)
     }
 
+    /// These kids were found. Every one of them gives the budget back once.
+    fn give_back(&mut self, found: &[KidDigest]) {
+        for kid in found {
+            if !self.found.contains(kid) {
+                self.found.push(*kid);
+                self.spent = None;
+            }
+        }
+        self.found.drain(..self.found.len().saturating_sub(MOST_FOUND));
+    }
+
     fn miss(&mut self, kid: KidDigest, started: Duration) {
-        let before = self.missed.iter().position(|missed| missed.kid == kid);
-        let before = before.map(|at| self.missed.swap_remove(at).wait);
-        let wait = before.map_or(FIRST_WAIT, |wait| wait.saturating_mul(2).min(LONGEST_WAIT));
+        self.missed.retain(|missed| missed.kid != kid);
         if self.missed.len() >= MOST {
             let first = self.missed.iter().enumerate().min_by_key(|(_, missed)| missed.until);
             if let Some((at, _)) = first {
                 self.missed.swap_remove(at);
             }
         }
-        self.missed.push(Missed { kid, wait, until: started.saturating_add(wait) });
+        self.missed.push(Missed { kid, until: started.saturating_add(self.cooldown) });
     }
 }
 
@@ -230,31 +251,31 @@ mod tests {
         assert_eq!(kids.wish(Some("c"), s(70)), Wish::Start);
     }
 
+    /// Somebody may have guessed it before the provider publishes it.
     #[test]
-    fn a_kid_that_is_missed_again_and_again_is_asked_for_less_and_less() {
-        let mut kids = kids();
-        let mut at = s(0);
-        for wait in [30, 60, 120, 240, 300, 300] {
-            ask_in_vain(&mut kids, "gone", at);
-            let next = at + s(wait);
-            assert_eq!(kids.wish(Some("gone"), next.saturating_sub(s(1))), Wish::Refused);
-            at = next;
+    fn a_kid_that_is_missed_again_and_again_is_asked_for_once_in_the_cooldown() {
+        for cooldown in [1, 30, 3_600] {
+            let mut kids = UnknownKids::new(s(cooldown), 7);
+            for n in 0..20 {
+                ask_in_vain(&mut kids, "guessed", s(cooldown * n));
+                let next = s(cooldown * (n + 1));
+                let early = next.saturating_sub(Duration::from_millis(1));
+                assert_eq!(kids.wish(Some("guessed"), early), Wish::Refused);
+            }
         }
-        // That is no reason not to ask for another.
-        ask_in_vain(&mut kids, "gone", at);
-        assert_eq!(kids.wish(Some("other"), at + s(30)), Wish::Start);
     }
 
     #[test]
     fn what_was_missed_is_forgotten_when_keys_change_and_when_a_fetch_fails() {
         for forget in [UnknownKids::on_changed, UnknownKids::on_failed] {
             let mut kids = kids();
-            ask_in_vain(&mut kids, "a", s(0));
-            ask_in_vain(&mut kids, "a", s(30));
-            assert_eq!(kids.wish(Some("a"), s(60)), Wish::Refused);
+            assert_eq!(kids.wish(Some("a"), s(0)), Wish::Start);
+            assert_eq!(kids.wish(Some("real"), s(0)), Wish::Join);
+            kids.on_ended(["real"]);
+            assert_eq!(kids.wish(Some("a"), s(29)), Wish::Refused, "though the budget is whole");
             forget(&mut kids);
             assert_eq!(kids.remembered(), 0);
-            assert_eq!(kids.wish(Some("a"), s(60)), Wish::Start);
+            assert_eq!(kids.wish(Some("a"), s(29)), Wish::Start);
         }
     }
 
@@ -280,6 +301,23 @@ mod tests {
     }
 
     #[test]
+    fn a_fetch_that_takes_longer_than_the_cooldown_is_begun_again_and_goes_on() {
+        let mut kids = kids();
+        assert!(!kids.join(Some("nobody is asked")));
+        assert_eq!(kids.wish(Some("first"), s(0)), Wish::Start);
+        assert_eq!(kids.wish(Some("joined"), s(29)), Wish::Join);
+        assert_eq!(kids.wish(Some("second"), s(30)), Wish::Start);
+        assert!(kids.join(Some("late")));
+        assert_eq!(kids.wish(Some("third"), s(59)), Wish::Join, "counted from the second start");
+        kids.on_ended(["held"]);
+        assert_eq!(kids.remembered(), 5, "all of them were missed");
+        for kid in ["first", "joined", "second", "late", "third"] {
+            assert_eq!(kids.wish(Some(kid), s(59)), Wish::Refused);
+        }
+        assert_eq!(kids.wish(Some("first"), s(60)), Wish::Start);
+    }
+
+    #[test]
     fn a_kid_that_is_found_ends_the_fetch_wherever_else_it_is_under_way() {
         let mut kids = kids();
         assert!(!kids.on_held(["real"]), "nobody asked");
@@ -289,6 +327,31 @@ mod tests {
         assert!(kids.on_held(["held", "real"]));
         assert_eq!(kids.remembered(), 0, "the others may still be found");
         assert_eq!(kids.wish(Some("other"), s(0)), Wish::Start);
+    }
+
+    /// The replicas of a provider that disagree are asked no more often than any other.
+    #[test]
+    fn a_kid_gives_the_budget_back_once() {
+        let mut kids = kids();
+        for (at, kid) in [(0, "a"), (1, "b"), (2, "a")] {
+            assert_eq!(kids.wish(Some(kid), s(at)), Wish::Start);
+            kids.on_ended(["x", kid]);
+        }
+        assert_eq!(kids.wish(Some("b"), s(31)), Wish::Refused, "both have been found before");
+        assert_eq!(kids.wish(Some("b"), s(32)), Wish::Start);
+        assert!(kids.on_held(["x", "b"]));
+        assert_eq!(kids.wish(Some("c"), s(61)), Wish::Refused, "found somewhere or everywhere");
+        assert_eq!(kids.wish(Some("c"), s(62)), Wish::Start);
+        kids.on_ended(["x", "c"]);
+        assert_eq!(kids.wish(Some("d"), s(63)), Wish::Start, "a rotation is one as ever");
+        kids.on_ended(["x", "d"]);
+        // However many there are.
+        for n in 0..1_000 {
+            let kid = format!("rotated-{n}");
+            assert_eq!(kids.wish(Some(&kid), s(64)), Wish::Start);
+            kids.on_ended(["x", &kid]);
+        }
+        assert_eq!(kids.found.len(), MOST_FOUND);
     }
 
     #[test]
@@ -303,7 +366,6 @@ mod tests {
     #[test]
     fn the_memory_is_bounded_and_loses_what_ends_first() {
         let mut kids = kids();
-        ask_in_vain(&mut kids, "first", s(0));
         ask_in_vain(&mut kids, "first", s(30));
         for n in 2..1_000 {
             // One starts the fetch, and two hundred join it.

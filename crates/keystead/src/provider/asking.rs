@@ -161,10 +161,22 @@ impl Provider {
         Taken { begun, answer: Err(answered) }
     }
 
-    /// Begins a fetch for this kid, if there is somebody to ask and the budget allows it.
+    /// Begins a fetch for this kid, if there is somebody to ask and the budget allows it. Whoever is
+    /// being asked already is not somebody: a slow source delays no other one for longer than the
+    /// budget does.
     fn begin(&self, state: &mut State, kid: Option<&str>, now: Duration) -> bool {
-        let somebody = self.slots.iter().any(|slot| slot.is_network() && slot.is_proven());
-        if !somebody || state.kids.wish(kid, now) != Wish::Start {
+        let is_asked = |slot: usize| {
+            let mut parts = state.fetch.iter().flatten();
+            parts.any(|awaited| awaited.slot == slot && self.is_open(*awaited))
+        };
+        let somebody = self
+            .slots
+            .iter()
+            .enumerate()
+            .any(|(at, slot)| slot.is_network() && slot.is_proven() && !is_asked(at));
+        let wish = if somebody { state.kids.wish(kid, now) } else { Wish::Refused };
+        if wish != Wish::Start {
+            state.kids.join(kid);
             return false;
         }
         let forced = self.slots.iter().enumerate().filter_map(|(slot, source)| {
@@ -202,7 +214,7 @@ impl Provider {
     fn holds(&self, kid: Option<&str>, now: Duration) -> bool {
         let live = self.held();
         let mut named = live.candidates(kid).filter(|key| key.jwk().kid() == kid);
-        kid.is_some() && named.any(|key| live.serves(key.source(), now))
+        kid.is_some() && named.any(|key| live.serves(key, now))
     }
 
     /// Lets those go on who have what they wait for, or whose time is up, and says when the next
@@ -211,7 +223,7 @@ impl Provider {
         let now = self.clock.monotonic();
         let mut state = lock(&self.desk.state);
         let live = self.held();
-        let keys = live.keys().iter().filter(|key| live.serves(key.source(), now));
+        let keys = live.keys().iter().filter(|key| live.serves(key, now));
         let kids = keys.filter_map(|key| key.jwk().kid());
         if let Some(fetch) = state.fetch.take() {
             if !fetch.iter().any(|awaited| self.is_open(*awaited)) {

@@ -11,16 +11,15 @@ impl Provider {
     /// Takes in that an attempt on one of its sources has ended: publishes what it gave, and only
     /// then lets those go on who wait for it.
     pub(crate) fn take_in_end(&self, slot: &Slot, number: u64, ended: &Ended) {
+        let finishing = Finishing { provider: self, slot, number };
         if ended.failed && slot.is_network() {
             self.desk.fetch_failed();
         }
         self.publish();
         report::attempt(self, slot, ended);
         report::state(self);
-        slot.finish(number);
+        drop(finishing);
         self.settle();
-        // Keys may have begun to leave.
-        self.desk.ring();
     }
 
     /// Publishes keys that were restored from a snapshot. They may be what somebody waits for, and
@@ -48,5 +47,21 @@ impl Provider {
             cell.lifecycle.leaving().iter().map(|(_, leaves)| *leaves).min()
         };
         self.slots.iter().filter_map(leaving).min()
+    }
+}
+
+/// The end of an attempt that is told when this is dropped: whoever waits for it must not wait for
+/// ever because a listener of the log panicked.
+struct Finishing<'a> {
+    provider: &'a Provider,
+    slot: &'a Slot,
+    number: u64,
+}
+
+impl Drop for Finishing<'_> {
+    fn drop(&mut self) {
+        self.slot.finish(self.number);
+        // Keys may have begun to leave, and somebody may have what it waits for.
+        self.provider.desk.ring();
     }
 }

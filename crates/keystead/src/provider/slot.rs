@@ -67,6 +67,8 @@ pub(crate) enum Turn {
 #[derive(Debug)]
 pub(crate) struct Cell {
     pub(crate) lifecycle: Lifecycle,
+    /// The number of the attempt that has ended and is not finished: what it gave is not published.
+    landing: Option<u64>,
     /// The tag of the latest successful set, applied or pending.
     pub(crate) tag: Option<Tag>,
     /// When the latest attempt began (wall time).
@@ -75,7 +77,7 @@ pub(crate) struct Cell {
     pub(crate) last_success: Option<Duration>,
     /// What went wrong with the latest attempt, or on its way.
     pub(crate) last_error: Option<Failure>,
-    /// Where its keys were restored from, should they be restored ones.
+    /// Where its keys were restored from, should they be restored ones from elsewhere.
     pub(crate) restored: Option<Restored>,
 }
 
@@ -128,6 +130,7 @@ impl Slot {
         }
         let cell = Cell {
             lifecycle,
+            landing: None,
             tag: None,
             last_attempt: None,
             last_success: None,
@@ -197,10 +200,13 @@ impl Slot {
         Some(number)
     }
 
-    /// The number of the attempt that is worth waiting for: the first one, or one under way of a
-    /// network source that answered the last time.
+    /// The number of the attempt that is worth waiting for: one that has ended and is about to be
+    /// published, the first one, or one under way of a network source that answered the last time.
     pub(super) fn hopeful_attempt(&self) -> Option<u64> {
         let cell = self.cell();
+        if cell.landing.is_some() {
+            return cell.landing;
+        }
         let under_way = cell.lifecycle.in_flight();
         let next = cell.lifecycle.attempts().saturating_add(1);
         match cell.lifecycle.facts().latest {
@@ -217,11 +223,13 @@ impl Slot {
 
     /// What its driver is to do now.
     pub(crate) fn poll(&self, clock: &dyn Clock) -> Turn {
+        // Clocks may be the host program's: should they panic, no attempt has begun.
+        let (now, wall) = (clock.monotonic(), clock.wall());
         let mut cell = self.cell();
-        match cell.lifecycle.poll(clock.monotonic()) {
+        match cell.lifecycle.poll(now) {
             Action::Wait(until) => Turn::Wait(until),
             Action::Fetch => {
-                cell.last_attempt = Some(clock.wall());
+                cell.last_attempt = Some(wall);
                 let whole = cell.lifecycle.wants_whole_set();
                 let tag = cell.tag.clone().filter(|_| !whole);
                 Turn::Attempt { number: cell.lifecycle.attempts(), tag }
@@ -247,14 +255,17 @@ impl Slot {
 
     /// Tells everybody who waits that this attempt has ended, once what it gave is published.
     pub(crate) fn finish(&self, number: u64) {
+        self.cell().landing = None;
         self.finished.send_modify(|latest| *latest = number.max(*latest));
         self.wake.notify_one();
     }
 
     /// Takes in how an attempt ended. [`Slot::finish`] has to follow.
     pub(crate) fn end(&self, result: Result<Fetched, Failure>, clock: &dyn Clock) -> Ended {
+        // Should one of them panic, nothing has ended.
+        let (now, wall) = (clock.monotonic(), clock.wall());
         let mut cell = self.cell();
-        let now = clock.monotonic();
+        cell.landing = cell.lifecycle.in_flight();
         if cell.tag.is_none() && matches!(&result, Ok(Fetched { keys: Keys::Unchanged, .. })) {
             // Other keys were imported meanwhile, and this answer is not about them.
             cell.lifecycle.abandon();
@@ -265,7 +276,7 @@ impl Slot {
         let failed = result.is_err();
         let (change, failure) = match result {
             Ok(Fetched { keys, max_age, notice }) => {
-                cell.last_success = Some(clock.wall());
+                cell.last_success = Some(wall);
                 let change = match keys {
                     Keys::Set(set, tag) => {
                         cell.tag = tag;

@@ -175,6 +175,40 @@ pub(super) fn restore(provider: &Provider, snapshot: &ProviderSnapshot) -> Vec<I
     restored
 }
 
+/// Hands the keys of a provider on to the one that takes its place under another configuration, as far
+/// as they have sources in common: issuer, kind and address, as with a snapshot, and with the same
+/// rules. What is distrusted now is not used, and what comes from elsewhere now has to come from there.
+///
+/// They are as old as they are, and nobody has confirmed them under this configuration.
+pub(crate) fn hand_on(from: &Provider, to: &Provider) {
+    let (was, is) = (&from.config().policy.issuer, &to.config().policy.issuer);
+    let mut changes = Vec::new();
+    for slot in to.slots() {
+        let bound = binding(is, slot);
+        let is_it = |old: &&Slot| bound.is_some() && binding(was, old) == bound;
+        let Some(old) = from.slots().iter().find(is_it) else { continue };
+        let (age, restored) = {
+            let cell = old.cell();
+            let facts = cell.lifecycle.facts();
+            let restored = cell.restored.clone().filter(|_| facts.restored_age.is_some());
+            (facts.age(from.clock().monotonic()), restored)
+        };
+        let (Some(age), Some(mut source)) = (age, record_source(from, old)) else { continue };
+        // This process knows it better than a wall clock that was set meanwhile.
+        source.confirmed = to.clock().wall().saturating_sub(age);
+        if let Some((change, _expired)) = restore_source(to, slot, &source) {
+            slot.cell().restored = restored;
+            changes.push((slot, change));
+        }
+    }
+    if !changes.is_empty() {
+        to.publish();
+    }
+    for (slot, change) in &changes {
+        crate::report::change(to, slot, change);
+    }
+}
+
 /// What that changed, and whether the keys are past `max_stale`; none: they were not taken.
 fn restore_source(
     provider: &Provider,
@@ -257,8 +291,10 @@ fn imported(
 pub(crate) fn remark(cell: &Cell, facts: &SourceFacts, now: Duration) -> Option<String> {
     facts.restored_age?;
     let age = facts.age(now)?.as_secs();
-    let ahead = cell.restored.as_ref().and_then(|restored| restored.ahead);
-    Some(match ahead {
+    let Some(restored) = &cell.restored else {
+        return Some(format!("keys from before the configuration was changed, age {age} s"));
+    };
+    Some(match restored.ahead {
         None => format!("keys from snapshot, age {age} s"),
         Some(ahead) => format!(
             "keys from snapshot, confirmed {} s ahead of this clock, which was set back or is wrong; \

@@ -25,7 +25,7 @@ use keystead_core::{Jwk, KeySet};
 
 pub use error::{SnapshotError, SnapshotProblem};
 pub use exchange::{ImportOutcome, Imported};
-pub(crate) use exchange::{Restored, import, record, remark};
+pub(crate) use exchange::{Restored, hand_on, import, record, remark};
 pub(crate) use keeper::{
     Keeper, attach, keep, load_now, loaded, numbers, refusal, save_now, status,
 };

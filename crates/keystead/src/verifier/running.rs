@@ -156,7 +156,7 @@ impl Verifier {
             running.retain(|(known, _)| is_among(known, &providers));
             for provider in providers {
                 if !running.iter().any(|(known, _)| Arc::ptr_eq(known, &provider)) {
-                    report::start(&provider);
+                    refresh::spared(|| report::start(&provider));
                     let tasks = refresh::spawn(&provider, &self.0.shared);
                     running.push((provider, tasks));
                 }

@@ -7,7 +7,9 @@ mod json;
 mod text;
 
 use keystead::core::text::quoted;
-use keystead::core::{ConsideredKey, Diagnostics, KeyOutcome, TokenLimits, UnverifiedToken};
+use keystead::core::{
+    ConsideredKey, Diagnostics, KeyOutcome, Reason, Rejection, TokenLimits, UnverifiedToken,
+};
 use keystead::{KeyStatus, ProviderStatus, SourceStatus, Status};
 
 use super::ask::{AskArgs, Question, exit_of};
@@ -83,10 +85,18 @@ impl<'a> Explanation<'a> {
     }
 
     /// The places that the provider's keys come from, each with what it has for this token.
-    fn sources(&self) -> Vec<(&SourceStatus, String)> {
+    fn sources<'s>(&'s self) -> Vec<(&'s SourceStatus, String)> {
         let Some((_, provider)) = self.provider() else { return Vec::new() };
         let kid = self.found.token.kid.as_deref();
-        let held = |(at, source)| (source, held_by(at, source, provider, kid));
+        let refused = self.found.refused.as_ref().map(Rejection::reason);
+        let lacks_a_key = matches!(refused, Some(Reason::NoKey { .. }));
+        let held = |(at, source): (usize, &'s SourceStatus)| {
+            let mut parts = held_by(at, source, provider, kid);
+            if lacks_a_key && answered(source) {
+                parts.push(ASKED_AGAIN.to_owned());
+            }
+            (source, parts.join(", "))
+        };
         provider.sources.iter().enumerate().map(held).collect()
     }
 }
@@ -125,13 +135,23 @@ impl KeyFate {
     }
 }
 
-/// What one source has for a token, in one sentence.
+/// What this program, which judges once, leaves to one that goes on.
+const ASKED_AGAIN: &str =
+    "asked again by a server that gets such a token, at most once in unknown_kid_cooldown";
+
+/// Whether it is a source on the network whose latest answer was a good one: only those are asked
+/// because of a kid.
+fn answered(source: &SourceStatus) -> bool {
+    matches!(source.kind, "jwks_url" | "discovery") && source.state == "ready"
+}
+
+/// What one source has for a token, in the parts of one sentence.
 fn held_by(
     at: usize,
     source: &SourceStatus,
     provider: &ProviderStatus,
     kid: Option<&str>,
-) -> String {
+) -> Vec<String> {
     let held = provider.keys.iter().filter(|key| key.source == at);
     let held: Vec<_> = held.collect();
     let mut parts = vec![source.state.to_owned()];
@@ -151,5 +171,5 @@ fn held_by(
     } else if source.url.is_some() && source.last_attempt.is_none() {
         parts.push("not asked".to_owned());
     }
-    parts.join(", ")
+    parts
 }
