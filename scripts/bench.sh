@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the optimised program and the bench, and measures every figure; with names of figures, or of
-# kinds of them (faults, library, server), those only. bench/src/main.rs says what comes of it.
+# kinds of them (faults, library, server), those only. bench/src/main.rs says what comes of it. With the
+# word functions it measures single functions in their place (bench/benches/functions.rs).
 #
 # The load comes from wrk, which is none of ours. Without it threads of the bench do the same.
 set -euo pipefail
@@ -10,6 +11,12 @@ if [[ $(uname -s) != Linux ]]; then
     echo "error: the bench reads /proc, which is Linux's" >&2
     exit 1
 fi
+# One folder for both workspaces, so that what they share is built once.
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+if [[ $* == functions ]]; then
+    exec cargo bench --locked --manifest-path bench/Cargo.toml --target-dir "$target" --bench functions
+fi
+
 if ! command -v wrk >/dev/null; then
     if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
         echo "installing wrk" >&2
@@ -21,8 +28,6 @@ if ! command -v wrk >/dev/null; then
     fi
 fi
 
-# One folder for both workspaces, so that what they share is built once.
-target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 if [[ $* != library ]]; then
     # As release images have it: without the local provider, which is behind a feature.
     cargo build --locked --release --package keystead-server --no-default-features
