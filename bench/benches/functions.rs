@@ -21,7 +21,7 @@ fn main() {
 fn token_parse(bencher: Bencher<'_, '_>) {
     let token = token();
     bencher.bench_local(|| {
-        black_box_drop(UnverifiedToken::parse(black_box(&token), TokenLimits::default()))
+        black_box_drop(UnverifiedToken::parse(black_box(&token), TokenLimits::default()));
     });
 }
 
@@ -84,7 +84,7 @@ fn remembered(bencher: Bencher<'_, '_>) {
         (tokens::usual(ISSUER, 0).unwrap().sign(&key).unwrap(), library::now().unwrap());
     let requirements = Requirements::default();
     bencher.bench_local(|| {
-        black_box_drop(verifier.verify_at(black_box(&token), now, &requirements).unwrap())
+        black_box_drop(verifier.verify_at(black_box(&token), now, &requirements).unwrap());
     });
 }
 
