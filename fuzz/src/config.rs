@@ -10,7 +10,9 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use keystead::config::{self, Config, ConfigFile, Layers, Problem, ProviderConfig, Scope};
+use keystead::config::{
+    self, Config, ConfigFile, Layers, Problem, ProviderConfig, Scope, Standing,
+};
 use serde_json::Value;
 
 use crate::oracle::assert_printable;
@@ -215,7 +217,17 @@ fn meaning(extension: &str, text: String) -> (BTreeSet<String>, Option<Vec<Provi
         let Problem { path, value, problem, hint, scope, .. } = problem;
         format!("{path} {value:?} {problem} {hint:?} {scope:?}")
     });
-    (said.collect(), config.map(|config| config.providers))
+    let providers = config.map(|config| {
+        let bare = |mut provider: ProviderConfig| {
+            // Of several mistakes the first in the file is named, and formats differ in their order.
+            if let Standing::Disabled { reason, .. } = &mut provider.standing {
+                reason.clear();
+            }
+            provider
+        };
+        config.providers.into_iter().map(bare).collect()
+    });
+    (said.collect(), providers)
 }
 
 /// The document with every scalar as a text, as each format keeps its own words for numbers; none:

@@ -9,7 +9,6 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Uri;
 use keystead::config::EndpointOrigin;
 use keystead::{ProviderConfig, ProviderStatus, RefreshError, Verifier};
 use tokio::runtime::{Builder, Runtime};
@@ -76,7 +75,6 @@ fn assert_may_be_asked(asked: &Url, body: &[u8], origin: EndpointOrigin) {
     assert_eq!(asked.scheme(), "https", "{asked}");
     assert!(asked.host_str().is_some_and(|host| !host.is_empty()), "{asked}");
     assert!(asked.username().is_empty() && asked.password().is_none(), "{asked}");
-    assert!(asked.as_str().parse::<Uri>().is_ok(), "no request can be made of {asked}");
     match origin {
         EndpointOrigin::Discovery => {
             assert_eq!(asked.origin(), Url::parse(METADATA).unwrap().origin());
@@ -97,10 +95,13 @@ fn assert_said(status: &ProviderStatus, refreshed: bool, body: &[u8]) {
     assert_eq!(source.kind, "discovery");
     assert_eq!(source.last_error.is_none(), refreshed, "{:?}", source.last_error);
     let said = serde_json::to_string(status).expect("it is JSON");
-    // It may stand elsewhere in the document, where it is no password.
+    // An issuer is no secret, whatever stands in it, and is told.
+    let members = oracle::object(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body));
+    let issuer = members.and_then(|members| oracle::string(members.get("issuer")?));
+    let told = issuer.is_some_and(|issuer| issuer.contains(SECRET));
     let text = String::from_utf8_lossy(body);
     let password = format!(":{SECRET}@");
-    let hidden = text.matches(SECRET).count() == text.matches(&*password).count();
+    let hidden = !told && text.matches(SECRET).count() == text.matches(&*password).count();
     assert!(!hidden || !said.contains(SECRET), "{said}");
     if let Some(error) = &source.last_error {
         assert_printable(&error.detail);

