@@ -12,8 +12,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 seconds=${FUZZ_SECONDS:-600}
 jobs=${FUZZ_JOBS:-$(getconf _NPROCESSORS_ONLN)}
-# Our own code has no unsafe block. With `address` the few below it are watched as well, at a third of
-# the speed.
+# Our own code has no unsafe block. With `address` what stands below it is watched as well, and
+# everything takes longer.
 sanitizer=${FUZZ_SANITIZER:-none}
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 work=$target/fuzz

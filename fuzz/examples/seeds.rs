@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::{env, fs, io};
 
-use keystead_fuzz::{TARGETS, seeds};
+use keystead_fuzz::{TARGETS, dictionary, seeds};
 
 fn main() -> io::Result<()> {
     let folder = env::args_os().nth(1).map(PathBuf::from);
@@ -15,7 +15,7 @@ fn main() -> io::Result<()> {
         for (number, seed) in seeds.iter().enumerate() {
             fs::write(own.join(format!("{number:05}")), seed)?;
         }
-        fs::write(folder.join(format!("{target}.dict")), seeds::dictionary(target))?;
+        fs::write(folder.join(format!("{target}.dict")), dictionary::of(target))?;
         println!("{target}: {} seeds", seeds.len());
     }
     Ok(())

@@ -64,7 +64,9 @@ fn file(extension: &str, text: String) -> Layers {
 /// Loads, checks, and compares what both say.
 fn read(layers: &Layers) -> Reading {
     let problems = config::check(layers);
-    problems.iter().for_each(|problem| assert_helpful(problem, layers));
+    for problem in &problems {
+        assert_helpful(problem, layers);
+    }
     let fatal = problems.iter().any(|problem| problem.scope == Scope::Fatal);
     let config = match Config::load(layers) {
         Ok(config) => {
@@ -72,7 +74,9 @@ fn read(layers: &Layers) -> Reading {
             assert_eq!(config.problems(), problems);
             assert!(!config.providers.is_empty(), "no provider is named");
             assert_standing(&config);
-            config.notices().iter().for_each(|notice| assert_line(&notice.to_string()));
+            for notice in config.notices() {
+                assert_line(&notice.to_string());
+            }
             for (path, value, origin) in config.origins() {
                 [path, value, &origin.to_string()].into_iter().for_each(assert_line);
             }
@@ -263,37 +267,39 @@ fn as_texts(value: &Value, depth: usize) -> Option<Value> {
 
 /// The document in YAML's own style: by indentation, with names and texts in double quotes.
 fn block_yaml(value: &Value) -> String {
-    let mut out = String::new();
-    write_block(value, 0, &mut out);
-    out
+    let mut lines = Vec::new();
+    write_block(value, 0, &mut lines);
+    lines.push(String::new());
+    lines.join("\n")
 }
 
-fn write_block(value: &Value, indent: usize, out: &mut String) {
+fn write_block(value: &Value, indent: usize, lines: &mut Vec<String>) {
     let space = " ".repeat(indent);
     match value {
         Value::Object(members) if !members.is_empty() => {
             for (name, value) in members {
-                out.push_str(&format!("{space}{}:", Value::from(name.as_str())));
-                write_nested(value, indent, out);
+                write_item(format!("{space}{}:", Value::from(&**name)), value, indent, lines);
             }
         }
         Value::Array(items) if !items.is_empty() => {
             for item in items {
-                out.push_str(&format!("{space}-"));
-                write_nested(item, indent, out);
+                write_item(format!("{space}-"), item, indent, lines);
             }
         }
-        scalar => out.push_str(&format!("{space}{scalar}\n")),
+        bare => lines.push(format!("{space}{bare}")),
     }
 }
 
-fn write_nested(value: &Value, indent: usize, out: &mut String) {
-    let empty = value.as_array().is_some_and(Vec::is_empty)
-        || value.as_object().is_some_and(serde_json::Map::is_empty);
-    if value.is_string() || empty {
-        out.push_str(&format!(" {value}\n"));
+fn write_item(start: String, value: &Value, indent: usize, lines: &mut Vec<String>) {
+    let nested = match value {
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        _ => false,
+    };
+    if nested {
+        lines.push(start);
+        write_block(value, indent + 2, lines);
     } else {
-        out.push('\n');
-        write_block(value, indent + 2, out);
+        lines.push(format!("{start} {value}"));
     }
 }

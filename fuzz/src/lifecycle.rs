@@ -4,15 +4,18 @@
 //! No key is lost to a failure, the last known good keys are let go by the source alone, the next
 //! attempt is near, and made-up kids cause one attempt per cooldown.
 
+mod story;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use keystead::core::{
-    Action, Change, EcCurve, Jwk, KeySet, Lifecycle, Material, Schedule, SourceKind, UnknownKids,
-    Wish,
+    Action, Change, Jwk, KeySet, Lifecycle, Schedule, SourceKind, UnknownKids, Wish,
 };
+
+use story::{Event, Kind, Span, Story, key, materials, set};
 
 /// The shortest wait there is, whatever is configured.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -23,97 +26,6 @@ pub fn check(data: &[u8]) {
     for event in &story.events {
         watch.happen(event);
     }
-}
-
-/// Everything that one run is about.
-#[derive(Arbitrary, Debug)]
-struct Story {
-    kind: Kind,
-    interval: Span,
-    max_stale: Option<Span>,
-    grace: Span,
-    jitter: u8,
-    seed: u64,
-    cooldown: Span,
-    events: Vec<Event>,
-}
-
-#[derive(Arbitrary, Clone, Copy, Debug)]
-enum Kind {
-    File,
-    Memory,
-    Network,
-}
-
-/// A stretch of time, short, long or absurd.
-#[derive(Arbitrary, Clone, Copy, Debug)]
-enum Span {
-    Millis(u16),
-    Seconds(u16),
-    Hours(u8),
-    Nanos(u8),
-    Any(u64, u32),
-    Longest,
-}
-
-impl Span {
-    fn time(self) -> Duration {
-        match self {
-            Self::Millis(n) => Duration::from_millis(n.into()),
-            Self::Seconds(n) => Duration::from_secs(n.into()),
-            Self::Hours(n) => Duration::from_secs(3_600 * u64::from(n)),
-            Self::Nanos(n) => Duration::from_nanos(n.into()),
-            Self::Any(seconds, nanos) => Duration::new(seconds, nanos % 1_000_000_000),
-            Self::Longest => Duration::MAX,
-        }
-    }
-}
-
-#[derive(Arbitrary, Clone, Debug)]
-enum Event {
-    Abandon,
-    Expire,
-    Failed(Option<Span>),
-    Fetched(Vec<u8>, Option<Span>),
-    Force,
-    Forward(Span),
-    /// A fetch for an unknown kid ends, and these kids are held.
-    KidsEnded(Vec<u8>),
-    KidsFailed,
-    KidsGivenUp,
-    KidsHeld(Vec<u8>),
-    Poll,
-    Request,
-    Restore(Span, Vec<u8>, Vec<(u8, Span)>),
-    Rewind(Span),
-    /// Time passes to just the moment that the machine asked for.
-    UntilDue,
-    Unchanged(Option<Span>),
-    Wish(u8),
-}
-
-/// Few materials, so that sets overlap, replace each other and return.
-fn material(n: u8) -> u8 {
-    n % 6
-}
-
-fn key(n: u8) -> Jwk {
-    let coordinate: Box<[u8]> = [material(n); 32].into();
-    let (x, y) = (coordinate.clone(), coordinate);
-    let kid = ["a", "b", "c"][usize::from(n / 64) % 3];
-    Jwk::new(Some(kid), None, Material::Ec { curve: EcCurve::P256, x, y }).expect("it is sound")
-}
-
-fn set(keys: &[u8]) -> KeySet {
-    KeySet::new(keys.iter().take(8).map(|n| key(*n)))
-}
-
-fn materials<'a>(keys: impl IntoIterator<Item = &'a Arc<Jwk>>) -> BTreeSet<u8> {
-    let x = |key: &Arc<Jwk>| match key.material() {
-        Material::Ec { x, .. } => x[0],
-        other => panic!("not made here: {other:?}"),
-    };
-    keys.into_iter().map(x).collect()
 }
 
 /// The machine, and what an onlooker knows of its past.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use keystead::core::Rejection;
 use serde_json::value::RawValue;
 
-/// The members of a JSON object, as serde_json sees them; none: it sees no object.
+/// The members of a JSON object, as `serde_json` sees them; none: it sees no object.
 ///
 /// Values stay texts, so that a number out of a float's range is no error here either. Of two
 /// members with one name the last is seen: the caller must not have accepted any.

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use base64_simd::URL_SAFE_NO_PAD;
-use keystead::config;
 use serde_json::{Value, json};
 
 use crate::{snapshot, token};
@@ -23,147 +22,6 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "token" => tokens(),
         _ => Vec::new(),
     }
-}
-
-/// Words that a target's inputs are made of, in the form of libFuzzer's dictionaries.
-#[must_use]
-pub fn dictionary(target: &str) -> String {
-    let json = ["{\"", "\":", "\",\"", "[\"", "\"]", "null", "true", "1e999", "\\u0000", "\\ud800"];
-    let words: Vec<String> = match target {
-        "config" => {
-            let reference = config::reference();
-            let settings = reference.split('`').skip(1).step_by(2);
-            let mut words: Vec<_> = settings.map(str::to_owned).collect();
-            words.extend(["providers:", "<<: *", "&a ", "!!str ", "[[", "\"\"\""].map(Into::into));
-            words
-        }
-        "token" | "jwk_set" | "discovery" | "snapshot" => {
-            let names: &[&str] = match target {
-                "token" => &[
-                    "alg",
-                    "kid",
-                    "typ",
-                    "crit",
-                    "b64",
-                    "zip",
-                    "jwk",
-                    "jku",
-                    "x5c",
-                    "iss",
-                    "aud",
-                    "exp",
-                    "nbf",
-                    "iat",
-                    "sub",
-                    "jti",
-                    "scope",
-                    "scp",
-                    "tenant",
-                    "none",
-                    "EdDSA",
-                    "ES256",
-                    "HS256",
-                    "RS256",
-                    "at+jwt",
-                    "logout+jwt",
-                    "application/",
-                    "1800000000",
-                ],
-                "jwk_set" => &[
-                    "keys",
-                    "kty",
-                    "kid",
-                    "use",
-                    "sig",
-                    "enc",
-                    "key_ops",
-                    "verify",
-                    "sign",
-                    "alg",
-                    "crv",
-                    "x",
-                    "y",
-                    "n",
-                    "e",
-                    "d",
-                    "k",
-                    "priv",
-                    "pub",
-                    "OKP",
-                    "EC",
-                    "RSA",
-                    "oct",
-                    "AKP",
-                    "Ed25519",
-                    "P-256",
-                    "P-521",
-                    "secp256k1",
-                    "ML-DSA-44",
-                    "AQAB",
-                    "AQ==",
-                ],
-                "discovery" => &[
-                    "issuer",
-                    "jwks_uri",
-                    "keys",
-                    "https://",
-                    "http://",
-                    "127.0.0.1",
-                    "[::1]",
-                    "@",
-                    "u:hunter2@",
-                    "https://idp.example.test",
-                    "%2f",
-                    "xn--",
-                    "\\u0068",
-                ],
-                _ => &[
-                    "keystead_snapshot",
-                    "sha256",
-                    "payload",
-                    "providers",
-                    "issuer",
-                    "name",
-                    "sources",
-                    "kind",
-                    "jwks_url",
-                    "discovery",
-                    "url",
-                    "binding",
-                    "confirmed",
-                    "keys",
-                    "leaving",
-                    "until",
-                    "key",
-                    "endpoint",
-                    "jwks_uri",
-                    "document",
-                    "origin",
-                    "2026-01-01T00:00:00.123456789Z",
-                    "9999-12-31T23:59:59Z",
-                ],
-            };
-            json.iter().chain(names).map(|word| (*word).to_owned()).collect()
-        }
-        "authorization" => {
-            let words = ["Bearer ", "bearer", "Basic ", "Digest ", ",", "\n", "\t", " "];
-            words.map(str::to_owned).to_vec()
-        }
-        _ => Vec::new(),
-    };
-    let mut out = String::new();
-    for word in words.iter().filter(|word| (1..64).contains(&word.len())) {
-        out.push('"');
-        for byte in word.bytes() {
-            match byte {
-                b'"' | b'\\' => out.extend(['\\', char::from(byte)]),
-                0x20..0x7f => out.push(char::from(byte)),
-                _ => out.push_str(&format!("\\x{byte:02x}")),
-            }
-        }
-        out.push_str("\"\n");
-    }
-    out
 }
 
 fn authorization() -> Vec<Vec<u8>> {
@@ -335,7 +193,7 @@ fn documents_of_settings() -> Vec<Vec<u8>> {
     for (name, provider) in members {
         seeds.push(json!({ "providers": { (name): provider } }).to_string().into_bytes());
         let toml = toml::to_string(&json!({ "providers": { (name): provider } }));
-        seeds.extend(toml.ok().map(|text| format!("t{text}").into_bytes()));
+        seeds.extend(toml.ok().map(|text| [b"t", text.as_bytes()].concat()));
     }
     seeds
 }

@@ -149,7 +149,7 @@ impl Signer {
         assert!(meant || !self.audience, "for somebody else");
         let date = |name: &str| claims.get(name).map(|value| oracle::number(value).unwrap());
         let (exp, leeway) = (date("exp").expect("exp is there"), LEEWAY.as_secs_f64());
-        assert!(exp >= 0.0 && exp < 9.3e18 && now < exp + leeway, "exp {exp} at {now}");
+        assert!((0.0..9.3e18).contains(&exp) && now < exp + leeway, "exp {exp} at {now}");
         for name in ["nbf", "iat"] {
             let date = date(name);
             assert!(date.is_none_or(|date| date.is_finite() && date <= now + leeway), "{name}");

@@ -2,14 +2,16 @@
 
 use keystead::Config;
 use keystead::Snapshot;
-use keystead_fuzz::{TARGETS, seeds, token};
+use keystead_fuzz::{TARGETS, dictionary, seeds, token};
 
 #[test]
 fn what_must_hold_holds_of_every_seed() {
     for (target, check) in TARGETS {
         let seeds = seeds::of(target);
         assert!(seeds.len() >= 8, "{target} has {} seeds", seeds.len());
-        seeds.iter().for_each(|seed| check(seed));
+        for seed in &seeds {
+            check(seed);
+        }
     }
 }
 
@@ -32,7 +34,7 @@ fn the_seeds_get_as_far_as_there_is_something_to_find() {
 #[test]
 fn dictionaries_have_one_quoted_word_per_line() {
     for (target, _) in TARGETS {
-        for line in seeds::dictionary(target).lines() {
+        for line in dictionary::of(target).lines() {
             let word = line.strip_prefix('"').and_then(|line| line.strip_suffix('"'));
             assert!(
                 word.is_some_and(|word| !word.is_empty() && word.is_ascii()),
