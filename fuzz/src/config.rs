@@ -159,6 +159,14 @@ fn secrets(extension: &str) -> String {
                 "jwks_url": format!("https://other.example.test/keys?key={MARKER}"),
                 "discovery_url": format!("https://other.example.test/#{MARKER}"),
             },
+            // Where they were not meant to be.
+            "c": {
+                "issuer": format!("-----BEGIN PRIVATE KEY-----\n{MARKER}"),
+                "aliases": [format!("{{\"k\":\"{MARKER}\"}}"), format!("eyJ{MARKER}")],
+                "audiences": [format!("https://h/?key={MARKER}")],
+                "jwks_url": format!("https:/u:{MARKER}@other.example.test/keys"),
+                "leeway": format!("[{MARKER}"),
+            },
         },
     });
     match extension {

@@ -207,6 +207,8 @@ fn snapshots() -> Vec<Vec<u8>> {
         "confirmed": "2026-01-01T00:00:00.250Z",
         "keys": keys,
     });
+    let mut secret = source.clone();
+    secret["keys"] = token::key_sets()[1]["keys"].clone();
     let mut leaving = source.clone();
     leaving["leaving"] = json!([{ "until": "2027-06-01T00:00:00Z", "key": keys[1] }]);
     leaving["confirmed"] = "2027-01-15T07:59:00Z".into();
@@ -228,6 +230,7 @@ fn snapshots() -> Vec<Vec<u8>> {
         json!({ "providers": [] }),
         json!({ "providers": [provider("idp", main, json!([source]))] }),
         json!({ "providers": [provider("idp", main, json!([leaving, source]))] }),
+        json!({ "providers": [provider("idp", main, json!([secret]))] }),
         json!({ "providers": [
             provider("idp", main, json!([leaving])),
             provider("other", "https://other.example.test", json!([discovered])),
