@@ -204,7 +204,7 @@ fn assert_no_secret(layers: &Layers, rest: &str, reading: &Reading) {
     if let Some(config) = &reading.config {
         said.extend(config.notices().iter().map(ToString::to_string));
         said.extend(config.origins().map(|(path, value, _)| format!("{path} {value}")));
-        let of = |p: &ProviderConfig| format!("{:?} {:?} {:?}", p.standing, p.sources, p.policy);
+        let of = |p: &ProviderConfig| format!("{:?} {:?}", p.standing, p.sources);
         said.extend(config.providers.iter().map(of));
     }
     for text in said {
