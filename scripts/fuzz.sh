@@ -79,7 +79,8 @@ fi
 
 host=$(nightly rustc -vV | sed -n 's/^host: //p')
 begun=$SECONDS
-nightly "$fuzz" fuzz build --sanitizer "$sanitizer" --fuzz-dir fuzz --features libfuzzer --target "$host" \
+# cargo-fuzz asks for one unit per crate, which leaves all but one processor idle over the large ones.
+RUSTFLAGS="${RUSTFLAGS:-} -Ccodegen-units=16" nightly "$fuzz" fuzz build --sanitizer "$sanitizer" --fuzz-dir fuzz --features libfuzzer --target "$host" \
     --target-dir "$work/build"
 echo "built in $((SECONDS - begun)) s"
 
