@@ -39,8 +39,9 @@ mkdir -p "$work/corpus" "$work/found" "$work/log"
 rm -rf "$work/seeds"
 stable run --example seeds -- "$work/seeds"
 
-nightly() { RUSTUP_TOOLCHAIN=nightly "$@"; }
-if ! nightly rustc --version >/dev/null 2>&1; then
+nightly() { RUSTUP_AUTO_INSTALL=0 RUSTUP_TOOLCHAIN=nightly "$@"; }
+# Without rustup it is whatever compiler there is.
+if [[ $(nightly rustc --version 2>/dev/null) != *-nightly* ]]; then
     echo "skipped: no nightly toolchain"
     exit 0
 fi
