@@ -215,6 +215,8 @@ fn snapshots() -> Vec<Vec<u8>> {
         "confirmed": "2026-01-01T00:00:00.250Z",
         "keys": keys,
     });
+    let mut exact = source.clone();
+    exact["confirmed"] = "2026-01-01T00:00:00.123456789Z".into();
     let mut secret = source.clone();
     secret["keys"] = token::key_sets()[1]["keys"].clone();
     let mut leaving = source.clone();
@@ -239,6 +241,7 @@ fn snapshots() -> Vec<Vec<u8>> {
         json!({ "providers": [provider("idp", main, json!([source]))] }),
         json!({ "providers": [provider("idp", main, json!([leaving, source]))] }),
         json!({ "providers": [provider("idp", main, json!([secret]))] }),
+        json!({ "providers": [provider("idp", main, json!([exact]))] }),
         json!({ "providers": [
             provider("idp", main, json!([leaving])),
             provider("other", "https://other.example.test", json!([discovered])),

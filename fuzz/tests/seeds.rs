@@ -22,7 +22,7 @@ fn the_seeds_get_as_far_as_there_is_something_to_find() {
         assert!(token::is_accepted(&token), "{token}");
     }
     let accepted = |seed: &Vec<u8>| Snapshot::parse(&seed[..]).is_ok();
-    assert_eq!(seeds::of("snapshot").iter().filter(|seed| accepted(seed)).count(), 5);
+    assert_eq!(seeds::of("snapshot").iter().filter(|seed| accepted(seed)).count(), 6);
     let text = |seed: &Vec<u8>| String::from_utf8(seed[1..].to_vec()).unwrap();
     let configs = seeds::of("config");
     let yaml = configs.iter().filter(|seed| seed[0] == b'y').map(text);
