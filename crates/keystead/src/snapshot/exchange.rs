@@ -115,7 +115,7 @@ fn record_source(provider: &Provider, slot: &Slot) -> Option<SourceSnapshot> {
     let leaving = cell.lifecycle.leaving().iter().filter_map(|(key, leaves)| {
         // A moment of this process's own clock, on that of the wall.
         let until = clock.wall().saturating_add(leaves.saturating_sub(clock.monotonic()));
-        Some(LeavingKey { key: Arc::new(public(key)?), until: to_the_millisecond(until) })
+        Some(LeavingKey { key: Arc::new(public(key)?), until: format::to_the_millisecond(until) })
     });
     // Providers publish the same keys in changing order; that is no change.
     keys.sort_by_cached_key(|key| (thumbprint(key), key.kid().map(ToOwned::to_owned)));
@@ -125,7 +125,7 @@ fn record_source(provider: &Provider, slot: &Slot) -> Option<SourceSnapshot> {
     Some(SourceSnapshot {
         kind: slot.kind.as_str(),
         url: shown(url),
-        confirmed: to_the_millisecond(cell.last_success?),
+        confirmed: format::to_the_millisecond(cell.last_success?),
         keys: KeySet::new(keys),
         leaving: leaving.collect(),
         endpoint,
@@ -139,11 +139,6 @@ fn public(key: &Arc<Jwk>) -> Option<Jwk> {
         return None;
     }
     Jwk::new(key.kid(), key.algorithm(), key.material().clone()).ok()
-}
-
-/// As a snapshot writes it down, so that what is read equals what was recorded.
-fn to_the_millisecond(wall: Duration) -> Duration {
-    Duration::from_millis(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Puts the keys of a snapshot in place, as far as their sources are configured and hold no younger
