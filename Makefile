@@ -22,6 +22,7 @@ lint: fmt-check clippy bench-check api-docs alone rules rules-selftest deny docs
 fmt: ## format the code
 	@$(CARGO) fmt --all
 	@$(CARGO) fmt --manifest-path bench/Cargo.toml
+	@$(CARGO) fmt --manifest-path e2e/differential/Cargo.toml
 
 docs: prepare ## write the generated pages under docs/ again
 	@bash scripts/docs.sh
@@ -38,15 +39,18 @@ prepare:
 fmt-check: ## is the code formatted
 	@$(CARGO) fmt --all --check
 	@$(CARGO) fmt --manifest-path bench/Cargo.toml --check
+	@$(CARGO) fmt --manifest-path e2e/differential/Cargo.toml --check
 
 clippy: prepare ## lints, warnings count as errors
 	@$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
 
-# A workspace of its own, so that clippy above does not see it. One folder, so that what both have is
-# built once.
-bench-check: prepare ## the same for the bench
-	@$(CARGO) clippy --locked --manifest-path bench/Cargo.toml --target-dir $${CARGO_TARGET_DIR:-target} \
-	  --all-targets -- -D warnings
+# Workspaces of their own, so that clippy above does not see them. One folder, so that what they have
+# in common is built once.
+bench-check: prepare ## the same for the bench and the differential test
+	@for workspace in bench e2e/differential; do \
+	  $(CARGO) clippy --locked --manifest-path $$workspace/Cargo.toml --target-dir $${CARGO_TARGET_DIR:-target} \
+	    --all-targets -- -D warnings; \
+	done
 
 # --lib: the program and the library have the same name, and their pages would overwrite each other.
 api-docs: prepare ## does the API documentation build, private items and all

@@ -48,10 +48,32 @@ impl Registered {
     }
 }
 
+/// A time that is compared on every verification.
+#[derive(Clone, Copy)]
+pub(crate) enum Date {
+    Expiry,
+    NotBefore,
+    IssuedAt,
+}
+
+impl Date {
+    const ALL: [Self; 3] = [Self::Expiry, Self::NotBefore, Self::IssuedAt];
+
+    pub(crate) const fn claim(self) -> Registered {
+        match self {
+            Self::Expiry => Registered::Expiry,
+            Self::NotBefore => Registered::NotBefore,
+            Self::IssuedAt => Registered::IssuedAt,
+        }
+    }
+}
+
 /// Where the claims that every verification reads stand in the text.
 #[derive(Debug, Default)]
 pub(crate) struct ClaimsIndex {
     spans: [Option<Span>; Registered::COUNT],
+    /// The times, where they are numbers: read once, and compared whenever the token comes.
+    dates: [Option<f64>; Date::ALL.len()],
 }
 
 impl ClaimsIndex {
@@ -64,7 +86,12 @@ impl ClaimsIndex {
             }
         })
         .map_err(|error| json_refused(Segment::Payload, error))?;
+        index.dates = Date::ALL.map(|date| index.value(text, date.claim())?.as_f64());
         Ok(index)
+    }
+
+    fn value<'a>(&self, text: &'a str, claim: Registered) -> Option<Value<'a>> {
+        self.spans.get(claim as usize)?.map(|span| span.value(text))
     }
 }
 
@@ -96,7 +123,7 @@ impl<'a> Claims<'a> {
     }
 
     pub(crate) fn registered(self, claim: Registered) -> Option<Value<'a>> {
-        self.index.spans.get(claim as usize)?.map(|span| span.value(self.text))
+        self.index.value(self.text, claim)
     }
 
     /// A claim that is a string.
@@ -149,12 +176,18 @@ impl<'a> Claims<'a> {
     /// # Errors
     /// When it is not a number.
     pub fn numeric_date(self, name: &str) -> Result<Option<f64>, Reason> {
-        date(name, self.member(name))
+        self.member(name)
+            .map(|value| value.as_f64().ok_or_else(|| wrong_type(name, value)))
+            .transpose()
     }
 
     /// The same for a claim that is read on every verification.
-    pub(crate) fn registered_date(self, claim: Registered) -> Result<Option<f64>, Reason> {
-        date(claim.name(), self.registered(claim))
+    pub(crate) fn date(self, date: Date) -> Result<Option<f64>, Reason> {
+        let read = self.index.dates.get(date as usize).copied().flatten();
+        match (read, self.registered(date.claim())) {
+            (None, Some(other)) => Err(wrong_type(date.claim().name(), other)),
+            (read, _) => Ok(read),
+        }
     }
 
     /// The scopes of the token, from `scope` (RFC 8693 section 4.2), `scp` and `scopes`: each a
@@ -178,10 +211,6 @@ impl<'a> Claims<'a> {
         }
         scopes
     }
-}
-
-fn date(name: &str, value: Option<Value<'_>>) -> Result<Option<f64>, Reason> {
-    value.map(|value| value.as_f64().ok_or_else(|| wrong_type(name, value))).transpose()
 }
 
 pub(crate) fn wrong_type(claim: &str, found: Value<'_>) -> Reason {

@@ -130,7 +130,7 @@ fn again<D: Directory>(
     let live = provider.keys();
     let held = Held::of(provider, &live);
     run.judge(question, &token, provider.policy(), &held).ok()?;
-    Some(VerifiedToken::new(known.clone(), &held))
+    known.is_of(&held).then(|| VerifiedToken::new(known.clone(), &held))
 }
 
 fn run<D: Directory, R: Record>(
@@ -165,8 +165,8 @@ fn run<D: Directory, R: Record>(
     // From here on everything is scoped to this one provider.
     let live = provider.keys();
     let held = Held::of(provider, &live);
-    let key = run.judge(question, &presented, provider.policy(), &held)?;
-    Ok(VerifiedToken::new(SignedToken::new(token.into_decoded(), key), &held))
+    let key = Arc::clone(run.judge(question, &presented, provider.policy(), &held)?);
+    Ok(VerifiedToken::new(SignedToken::new(token.into_decoded(), key, &held), &held))
 }
 
 /// What a token says, and what is known of its signature.
@@ -297,13 +297,13 @@ impl<R: Record> Run<'_, R> {
 
     /// Everything that is compared with one provider's policy and keys; the key that made the
     /// signature.
-    fn judge(
+    fn judge<'k>(
         &mut self,
         question: Question<'_>,
         token: &Presented<'_>,
         policy: &Policy,
-        held: &Held<'_>,
-    ) -> Result<Arc<PreparedKey>, Rejection> {
+        held: &Held<'k>,
+    ) -> Result<&'k Arc<PreparedKey>, Rejection> {
         let demands = Demands::new(policy, question.requirements);
         let algorithm = self.admit(token.header, &demands, held)?;
         self.check(token.claims, &demands, question.now.as_secs_f64(), held)?;

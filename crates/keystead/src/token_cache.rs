@@ -7,7 +7,6 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::quality::RandomState;
@@ -25,21 +24,17 @@ const ENTRY_SIZE: usize = 128;
 
 /// The remembered tokens. The whole text is hashed, with a seed of this process, and compared.
 pub(crate) struct TokenCache {
+    /// Counts what it finds shard by shard, so that threads do not share one counter.
     entries: Cache<ByText, SignedToken, Size, RandomState>,
-    tally: Arc<Tally>,
-}
-
-/// How often a token was remembered, over all configurations of a verifier.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    found: AtomicU64,
+    /// What was found and did not pass.
     unfit: AtomicU64,
-    absent: AtomicU64,
+    /// What caches before this one counted.
+    earlier: TokenCacheMetrics,
 }
 
 impl TokenCache {
-    /// Room for so many tokens, none for 0.
-    pub(crate) fn of(tokens: usize, tally: &Arc<Tally>) -> Option<Self> {
+    /// Room for so many tokens, none for 0; goes on counting where another one left off.
+    pub(crate) fn of(tokens: usize, earlier: TokenCacheMetrics) -> Option<Self> {
         let bytes = u64::try_from(tokens.checked_mul(MEAN_SIZE)?).ok()?;
         let options = OptionsBuilder::new()
             .estimated_items_capacity(tokens)
@@ -49,16 +44,25 @@ impl TokenCache {
             .filter(|_| tokens > 0)?;
         let lifecycle = DefaultLifecycle::default();
         let entries = Cache::with_options(options, Size, RandomState::default(), lifecycle);
-        Some(Self { entries, tally: Arc::clone(tally) })
+        Some(Self { entries, unfit: AtomicU64::new(0), earlier })
+    }
+
+    /// What was counted so far.
+    pub(crate) fn metrics(&self) -> TokenCacheMetrics {
+        let unfit = self.unfit.load(Ordering::Relaxed);
+        let hits = self.entries.hits().saturating_sub(unfit);
+        let misses = self.entries.misses().saturating_add(unfit);
+        TokenCacheMetrics {
+            hits: self.earlier.hits.saturating_add(hits),
+            misses: self.earlier.misses.saturating_add(misses),
+            tokens: self.entries.len() as u64,
+        }
     }
 }
 
 impl SignedTokens for TokenCache {
     fn find(&self, text: &str) -> Option<SignedToken> {
-        let found = self.entries.get(&Text(text));
-        let counter = if found.is_some() { &self.tally.found } else { &self.tally.absent };
-        counter.fetch_add(1, Ordering::Relaxed);
-        found
+        self.entries.get(&Text(text))
     }
 
     fn keep(&self, token: &SignedToken) {
@@ -66,26 +70,14 @@ impl SignedTokens for TokenCache {
     }
 
     fn forget(&self, text: &str) {
-        self.tally.unfit.fetch_add(1, Ordering::Relaxed);
+        self.unfit.fetch_add(1, Ordering::Relaxed);
         self.entries.remove(&Text(text));
     }
 }
 
 impl fmt::Debug for TokenCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenCache").field("tokens", &self.entries.len()).finish_non_exhaustive()
-    }
-}
-
-impl Tally {
-    pub(crate) fn read(&self, cache: Option<&TokenCache>) -> TokenCacheMetrics {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let unfit = read(&self.unfit);
-        TokenCacheMetrics {
-            hits: read(&self.found).saturating_sub(unfit),
-            misses: read(&self.absent).saturating_add(unfit),
-            tokens: cache.map_or(0, |cache| cache.entries.len() as u64),
-        }
+        f.debug_struct("TokenCache").field("metrics", &self.metrics()).finish_non_exhaustive()
     }
 }
 

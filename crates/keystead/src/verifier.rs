@@ -26,7 +26,7 @@ use crate::provider::Provider;
 use crate::refresh::Shared;
 use crate::snapshot::{self, Store};
 use crate::status::Status;
-use crate::token_cache::{Tally, TokenCache};
+use crate::token_cache::TokenCache;
 
 pub use observed::Readiness;
 pub use running::{RefreshError, RefreshHandle};
@@ -74,8 +74,6 @@ struct Inner {
     /// What faces answered where no provider was found.
     unmatched: Decisions,
     judging: Judging,
-    /// How often a signature was remembered.
-    remembered: Arc<Tally>,
     /// Rung when the table was changed.
     applied: watch::Sender<()>,
     /// One `apply` at a time.
@@ -189,7 +187,8 @@ impl Verifier {
         }
         let named = providers.iter().enumerate();
         let names = named.map(|(at, provider)| (Arc::clone(provider.name()), at)).collect();
-        let cache = TokenCache::of(config.server.limits.cached_tokens, &self.0.remembered);
+        let counted = old.cache.as_ref().map(TokenCache::metrics).unwrap_or_default();
+        let cache = TokenCache::of(config.server.limits.cached_tokens, counted);
         let table = Table { issuers: Arc::new(issuers), providers, names, limits, cache };
         self.0.table.store(Arc::new(table));
         self.0.applied.send_replace(());
@@ -367,7 +366,6 @@ impl VerifierBuilder {
             shared: Arc::new(Shared::new(fetch)),
             unmatched: Decisions::default(),
             judging: Judging::default(),
-            remembered: Arc::default(),
             applied: watch::Sender::default(),
             applying: Mutex::new(()),
             drivers: watch::Sender::default(),

@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::borrow::Cow;
 
 use super::{Audiences, ClaimRule, Policy, Requirements};
-use crate::claims::{Claims, Registered, wrong_type};
+use crate::claims::{Claims, Date, Registered, wrong_type};
 use crate::header::Header;
 use crate::json::{Kind, Value};
 use crate::rejection::Reason;
@@ -59,12 +59,14 @@ impl<'a> Demands<'a> {
     /// be left out (RFC 7515 section 4.1.9).
     pub(crate) fn admit_type(&self, header: Header<'_>) -> Result<(), Reason> {
         let presented = header.typ();
-        let accepted = match &presented {
+        let accepted = match presented.as_deref().map(short_type) {
             None => self.typ.is_empty(),
             Some(typ) if self.typ.is_empty() => {
-                !OTHER_PURPOSES.iter().any(|other| same_type(typ, other))
+                !OTHER_PURPOSES.iter().any(|other| typ.eq_ignore_ascii_case(other))
             }
-            Some(typ) => self.typ.iter().any(|accepted| same_type(typ, accepted)),
+            Some(typ) => {
+                self.typ.iter().any(|accepted| typ.eq_ignore_ascii_case(short_type(accepted)))
+            }
         };
         if accepted {
             return Ok(());
@@ -74,7 +76,7 @@ impl<'a> Demands<'a> {
 
     /// `exp` (RFC 7519 section 4.1.4), which is required: `now < exp + leeway`.
     pub(crate) fn check_expiry(&self, claims: Claims<'_>, now: f64) -> Result<(), Reason> {
-        let exp = claims.registered_date(Registered::Expiry)?.ok_or_else(|| missing("exp"))?;
+        let exp = claims.date(Date::Expiry)?.ok_or_else(|| missing("exp"))?;
         // A negative number must not wrap into the future, nor a huge one mean "never".
         if exp >= TWO_TO_63 {
             return Err(Reason::ClaimType { claim: "exp".into(), found: Kind::Number });
@@ -87,7 +89,7 @@ impl<'a> Demands<'a> {
 
     /// `nbf` (RFC 7519 section 4.1.5), if it is there: `nbf <= now + leeway`.
     pub(crate) fn check_not_before(&self, claims: Claims<'_>, now: f64) -> Result<(), Reason> {
-        match finite_date(claims, Registered::NotBefore)? {
+        match finite_date(claims, Date::NotBefore)? {
             Some(nbf) if nbf > now + self.leeway.as_secs_f64() => {
                 Err(Reason::NotYetValid { nbf, now, leeway: self.leeway })
             }
@@ -98,7 +100,7 @@ impl<'a> Demands<'a> {
     /// `iat` (RFC 7519 section 4.1.6), if it is there or `max_token_age` is set.
     pub(crate) fn check_issued_at(&self, claims: Claims<'_>, now: f64) -> Result<(), Reason> {
         let leeway = self.leeway.as_secs_f64();
-        match (finite_date(claims, Registered::IssuedAt)?, self.max_token_age) {
+        match (finite_date(claims, Date::IssuedAt)?, self.max_token_age) {
             (Some(iat), _) if iat > now + leeway => {
                 Err(Reason::IssuedInFuture { iat, now, leeway: self.leeway })
             }
@@ -180,10 +182,10 @@ pub(crate) fn check_types(claims: Claims<'_>) -> Result<(), Reason> {
 /// The first number that no longer fits a signed 64-bit count of seconds.
 const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
 
-fn finite_date(claims: Claims<'_>, claim: Registered) -> Result<Option<f64>, Reason> {
-    match claims.registered_date(claim)? {
-        Some(date) if !date.is_finite() => {
-            Err(Reason::ClaimType { claim: claim.name().into(), found: Kind::Number })
+fn finite_date(claims: Claims<'_>, date: Date) -> Result<Option<f64>, Reason> {
+    match claims.date(date)? {
+        Some(found) if !found.is_finite() => {
+            Err(Reason::ClaimType { claim: date.claim().name().into(), found: Kind::Number })
         }
         date => Ok(date),
     }
@@ -191,10 +193,6 @@ fn finite_date(claims: Claims<'_>, claim: Registered) -> Result<Option<f64>, Rea
 
 fn missing(claim: &str) -> Reason {
     Reason::MissingClaim { claim: claim.into() }
-}
-
-fn same_type(presented: &str, accepted: &str) -> bool {
-    short_type(presented).eq_ignore_ascii_case(short_type(accepted))
 }
 
 /// A media type without the `application/` that may be left out.

@@ -20,12 +20,12 @@ const MAX_CANDIDATES: usize = 16;
 
 impl<R: Record> Run<'_, R> {
     /// Finds the key that made the signature.
-    pub(super) fn find_key(
+    pub(super) fn find_key<'k>(
         &mut self,
         token: &Presented<'_>,
         algorithm: Algorithm,
-        held: &Held<'_>,
-    ) -> Result<Option<Arc<PreparedKey>>, Rejection> {
+        held: &Held<'k>,
+    ) -> Result<Option<&'k Arc<PreparedKey>>, Rejection> {
         let kid = token.header.kid();
         let search = Search { held, kid: kid.as_deref(), algorithm, tried: 0 };
         let detail = || search.detail();
@@ -47,20 +47,20 @@ impl<R: Record> Run<'_, R> {
 
 /// The search for one token's key.
 #[derive(Clone, Copy)]
-struct Search<'a> {
-    held: &'a Held<'a>,
+struct Search<'a, 'k> {
+    held: &'a Held<'k>,
     kid: Option<&'a str>,
     algorithm: Algorithm,
     tried: usize,
 }
 
-impl Search<'_> {
+impl<'k> Search<'_, 'k> {
     /// The key, or why there is none.
     fn run(
         mut self,
         token: &UnverifiedToken<'_>,
         record: &mut impl Record,
-    ) -> Result<Arc<PreparedKey>, Reason> {
+    ) -> Result<&'k Arc<PreparedKey>, Reason> {
         self.check_ambiguity()?;
         token.with_signature(|signature| {
             self.first_verified(token.signing_input().as_bytes(), signature, record)
@@ -70,12 +70,12 @@ impl Search<'_> {
     /// The same for a signature that `known` is known to have made: whether it would be tried now.
     ///
     /// A key that went away and came back was prepared anew, so that it is not found again here.
-    fn finds_again(mut self, known: &Arc<PreparedKey>) -> Result<Arc<PreparedKey>, Reason> {
+    fn finds_again(mut self, known: &Arc<PreparedKey>) -> Result<&'k Arc<PreparedKey>, Reason> {
         self.check_ambiguity()?;
         for key in self.held.live.candidates(self.kid) {
             if self.fits(key) {
                 if Arc::ptr_eq(key, known) {
-                    return Ok(Arc::clone(key));
+                    return Ok(key);
                 }
                 self.tried += 1;
                 if self.tried >= MAX_CANDIDATES {
@@ -106,7 +106,7 @@ impl Search<'_> {
         input: &[u8],
         signature: &[u8],
         record: &mut impl Record,
-    ) -> Result<Arc<PreparedKey>, Reason> {
+    ) -> Result<&'k Arc<PreparedKey>, Reason> {
         let mut found = None;
         let live = self.held.live;
         for key in live.candidates(self.kid) {
@@ -115,7 +115,7 @@ impl Search<'_> {
             let age = source.and_then(|source| source.facts.age(self.held.now));
             record.considered(key, source.map_or("", |s| &s.origin), age, &outcome);
             if outcome == KeyOutcome::Verified {
-                return Ok(Arc::clone(key));
+                return Ok(key);
             }
             // A key without a kid says nothing about a token that names one.
             if self.kid.is_none() || key.jwk().kid() == self.kid {

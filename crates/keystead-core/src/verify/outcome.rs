@@ -2,7 +2,6 @@
 
 use core::fmt;
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use super::{Held, SignedToken};
 use crate::claims::Claims;
@@ -16,8 +15,6 @@ use crate::state::ProviderState;
 #[derive(Clone)]
 pub struct VerifiedToken {
     signed: SignedToken,
-    provider: Arc<str>,
-    key_origin: Arc<str>,
     freshness: Freshness,
 }
 
@@ -44,15 +41,9 @@ impl Freshness {
 
 impl VerifiedToken {
     pub(super) fn new(signed: SignedToken, held: &Held<'_>) -> Self {
-        let source = signed.prepared_key().source();
-        let facts = held.live.sources().get(source).map(|source| &source.facts);
-        let ready = facts.is_some_and(|facts| facts.state(held.now) == ProviderState::Ready);
-        Self {
-            provider: Arc::clone(held.provider),
-            key_origin: held.live.origin(source),
-            freshness: if ready { Freshness::Fresh } else { Freshness::Stale },
-            signed,
-        }
+        let source = held.live.sources().get(signed.prepared_key().source());
+        let ready = source.is_some_and(|s| s.facts.state(held.now) == ProviderState::Ready);
+        Self { signed, freshness: if ready { Freshness::Fresh } else { Freshness::Stale } }
     }
 
     pub(super) const fn signed(&self) -> &SignedToken {
@@ -74,7 +65,7 @@ impl VerifiedToken {
     /// The name of the provider whose token this is.
     #[must_use]
     pub fn provider(&self) -> &str {
-        &self.provider
+        self.signed.provider()
     }
 
     /// The issuer, exactly as the token names it.
@@ -98,7 +89,7 @@ impl VerifiedToken {
     /// Where that key came from, such as `jwks_url https://idp.example/certs`.
     #[must_use]
     pub fn key_origin(&self) -> &str {
-        &self.key_origin
+        self.signed.key_origin()
     }
 
     /// Whether that key is surely among the newest.
@@ -112,7 +103,7 @@ impl VerifiedToken {
 impl fmt::Debug for VerifiedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifiedToken")
-            .field("provider", &self.provider)
+            .field("provider", &self.provider())
             .field("kid", &self.kid())
             .field("freshness", &self.freshness)
             .finish_non_exhaustive()

@@ -3,6 +3,7 @@
 use core::fmt;
 use std::sync::Arc;
 
+use super::Held;
 use crate::claims::Claims;
 use crate::header::Header;
 use crate::published::PreparedKey;
@@ -18,6 +19,8 @@ pub struct SignedToken(Arc<Signed>);
 struct Signed {
     decoded: Decoded,
     key: Arc<PreparedKey>,
+    provider: Arc<str>,
+    key_origin: Arc<str>,
 }
 
 /// Remembers tokens whose signature was found good, so that it need not be computed again.
@@ -36,8 +39,10 @@ pub trait SignedTokens {
 }
 
 impl SignedToken {
-    pub(super) fn new(decoded: Decoded, key: Arc<PreparedKey>) -> Self {
-        Self(Arc::new(Signed { decoded, key }))
+    pub(super) fn new(decoded: Decoded, key: Arc<PreparedKey>, held: &Held<'_>) -> Self {
+        let provider = Arc::clone(held.provider);
+        let key_origin = held.live.origin(key.source());
+        Self(Arc::new(Signed { decoded, key, provider, key_origin }))
     }
 
     /// The whole token as it was presented; empty unless its directory remembers tokens.
@@ -57,6 +62,22 @@ impl SignedToken {
         self.text().len() <= limits.token && self.header().text().len() <= limits.header
     }
 
+    /// Whether its key is said to be of the same provider and source now. That names are shared and
+    /// not made again for every verdict keeps threads from counting the holders of the same few.
+    pub(super) fn is_of(&self, held: &Held<'_>) -> bool {
+        let source = held.live.sources().get(self.0.key.source());
+        source.is_some_and(|source| is_same(&source.origin, &self.0.key_origin))
+            && is_same(held.provider, &self.0.provider)
+    }
+
+    pub(super) fn provider(&self) -> &str {
+        &self.0.provider
+    }
+
+    pub(super) fn key_origin(&self) -> &str {
+        &self.0.key_origin
+    }
+
     pub(super) fn header(&self) -> Header<'_> {
         self.0.decoded.header()
     }
@@ -68,6 +89,10 @@ impl SignedToken {
     pub(super) fn prepared_key(&self) -> &Arc<PreparedKey> {
         &self.0.key
     }
+}
+
+fn is_same(one: &Arc<str>, other: &Arc<str>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
 }
 
 /// Names the key only: a token is a secret, and its claims may be personal.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 
 /// A token whose signature and claims have been verified.
 ///
@@ -12,11 +12,29 @@ use serde::de::DeserializeOwned;
 pub struct VerifiedToken(pub(super) keystead_core::VerifiedToken);
 
 impl VerifiedToken {
-    /// The claims set as a type of the caller's.
+    /// The claims set as a type of the caller's, which may borrow from the token.
+    ///
+    /// A field of type `&str` costs no allocation, but does not take a text with escapes; a
+    /// `Cow<'_, str>` with `#[serde(borrow)]` takes any.
+    ///
+    /// ```
+    /// # fn subject(verified: &keystead::VerifiedToken) -> Result<(), keystead::ClaimsError> {
+    /// #[derive(serde::Deserialize)]
+    /// struct Claims<'a> {
+    ///     sub: &'a str,
+    ///     #[serde(default)]
+    ///     groups: Vec<String>,
+    /// }
+    ///
+    /// let claims: Claims<'_> = verified.claims_as()?;
+    /// println!("{} in {} groups", claims.sub, claims.groups.len());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// When the claims do not fit that type.
-    pub fn claims_as<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
+    pub fn claims_as<'token, T: Deserialize<'token>>(&'token self) -> Result<T, ClaimsError> {
         serde_json::from_str(self.0.claims().text()).map_err(|e| ClaimsError(e.to_string()))
     }
 }
