@@ -308,4 +308,16 @@ mod tests {
         let expired = Code::TokenExpired.challenge().unwrap();
         assert!(expired.contains("error=\"invalid_token\""), "{expired}");
     }
+
+    #[test]
+    fn whom_to_ask_is_named() {
+        for (code, whom) in [
+            (Code::TokenEmpty, "caller"),
+            (Code::TokenExpired, "caller or clock"),
+            (Code::IssuerUnknown, "caller or configuration"),
+            (Code::KeysUnavailable, "provider"),
+        ] {
+            assert_eq!(code.blame().as_str(), whom, "{code}");
+        }
+    }
 }
