@@ -6,7 +6,7 @@ SHELL := bash
 CARGO ?= cargo
 CRATES := keystead-core keystead keystead-testkit keystead-server
 
-.PHONY: help demo test lint fmt docs release bench prepare fmt-check clippy bench-check api-docs alone rules rules-selftest deny docs-check figures
+.PHONY: help demo test lint fmt docs release bench prepare fmt-check clippy bench-check api-docs alone rules rules-selftest deny docs-check figures mutants
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 18
@@ -32,6 +32,9 @@ release: prepare ## the optimised program, in target/release/keystead
 
 bench: prepare ## the figures of docs/performance.md, measured on this machine in about five minutes
 	@bash scripts/bench.sh
+
+mutants: prepare ## does a test notice each change to the rooms that decide, in most of an hour
+	@bash scripts/mutants.sh
 
 prepare:
 	@bash scripts/prepare.sh

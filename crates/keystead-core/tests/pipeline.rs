@@ -668,6 +668,19 @@ mod explanations {
     }
 
     #[test]
+    fn a_check_shows_what_was_presented_and_what_is_accepted() {
+        let keys = set([ec(Some("k"), b'a'), ec(None, b'b')]);
+        let token = good(Mint::new().claim("aud", r#"["catalog","x\u001b"]"#));
+        let explained = World::of([Source::memory(keys)]).explain(&token);
+        let of = |check| {
+            let step = explained.steps.iter().find(|step| step.check == check).unwrap();
+            (step.detail.presented.as_str(), step.detail.accepted.as_str())
+        };
+        assert_eq!(of(Check::Audience), (r#"["catalog","x\\u001b"]"#, "\"catalog\""));
+        assert_eq!(of(Check::Key), ("\"k\"", "2 known, 1 without a kid: \"k\""));
+    }
+
+    #[test]
     fn a_signature_is_skipped_when_no_key_was_there_to_try() {
         let explained = World::of([]).explain(&good(Mint::new()));
         let of = |name: &str| words(&explained).into_iter().find(|w| w.0 == name).unwrap().1;
