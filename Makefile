@@ -6,7 +6,7 @@ SHELL := bash
 CARGO ?= cargo
 CRATES := keystead-core keystead keystead-testkit keystead-server
 
-.PHONY: help demo test lint fmt docs release bench prepare fmt-check clippy bench-check api-docs alone rules rules-selftest deny docs-check figures mutants
+.PHONY: help demo test lint fmt docs build release release-twice bench prepare fmt-check clippy bench-check api-docs alone rules rules-selftest deny docs-check figures mutants
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 18
@@ -27,8 +27,14 @@ fmt: ## format the code
 docs: prepare ## write the generated pages under docs/ again
 	@bash scripts/docs.sh
 
-release: prepare ## the optimised program, in target/release/keystead
+build: prepare ## the optimised program, in target/release/keystead
 	@$(CARGO) build --locked --release --package keystead-server
+
+release: prepare ## the program as it is released, its bill of materials and checksums, in target/dist
+	@bash scripts/release.sh
+
+release-twice: prepare ## the same, made twice, which must come out the same to the byte
+	@bash scripts/release.sh --twice
 
 bench: prepare ## the figures of docs/performance.md, measured on this machine in about five minutes
 	@bash scripts/bench.sh

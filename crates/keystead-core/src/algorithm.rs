@@ -155,10 +155,26 @@ impl Algorithm {
     /// The algorithm with this registered name; names are case-sensitive (RFC 7515 section 4.1.1).
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        if name == "Ed25519" {
-            return Some(Self::EdDsa);
-        }
-        Self::ALL.into_iter().find(|a| a.name() == name)
+        Some(match name {
+            "RS256" => Self::Rs256,
+            "RS384" => Self::Rs384,
+            "RS512" => Self::Rs512,
+            "PS256" => Self::Ps256,
+            "PS384" => Self::Ps384,
+            "PS512" => Self::Ps512,
+            "ES256" => Self::Es256,
+            "ES384" => Self::Es384,
+            "ES512" => Self::Es512,
+            "ES256K" => Self::Es256K,
+            "EdDSA" | "Ed25519" => Self::EdDsa,
+            "ML-DSA-44" => Self::MlDsa44,
+            "ML-DSA-65" => Self::MlDsa65,
+            "ML-DSA-87" => Self::MlDsa87,
+            "HS256" => Self::Hs256,
+            "HS384" => Self::Hs384,
+            "HS512" => Self::Hs512,
+            _ => return None,
+        })
     }
 
     /// What kind of key this algorithm takes.

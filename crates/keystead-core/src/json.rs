@@ -144,7 +144,7 @@ impl fmt::Display for Kind {
 /// # Errors
 /// The first thing that is wrong, and where.
 pub fn parse(bytes: &[u8], limits: Limits) -> Result<Value<'_>, JsonError> {
-    let mut scan = Scan::new(utf8(bytes)?, 0, limits);
+    let mut scan = Scan::new(utf8(bytes)?, limits);
     scan.document().map_err(|stop| scan.explain(stop))
 }
 
@@ -160,7 +160,7 @@ pub fn parse_object<'a>(
     limits: Limits,
     member: impl FnMut(&str, Value<'a>),
 ) -> Result<Value<'a>, JsonError> {
-    let mut scan = Scan::new(text, 0, limits);
+    let mut scan = Scan::new(text, limits);
     scan.object_document(member).map_err(|stop| scan.explain(stop))
 }
 
@@ -226,13 +226,13 @@ impl<'a> Value<'a> {
     /// The elements of an array.
     #[must_use]
     pub fn elements(self) -> Option<Elements<'a>> {
-        (self.kind() == Kind::Array).then(|| Elements { scan: Scan::inside(self.text) })
+        (self.kind() == Kind::Array).then(|| Elements { scan: Scan::again(self.text), at: 1 })
     }
 
     /// The members of an object.
     #[must_use]
     pub fn members(self) -> Option<Members<'a>> {
-        self.is_object().then(|| Members { scan: Scan::inside(self.text) })
+        self.is_object().then(|| Members { scan: Scan::again(self.text), at: 1 })
     }
 
     /// The member with this name; the last one, should an unchecked object name it twice.
@@ -255,13 +255,16 @@ impl<'a> Value<'a> {
 #[derive(Clone, Debug)]
 pub struct Elements<'a> {
     scan: Scan<'a>,
+    at: usize,
 }
 
 impl<'a> Iterator for Elements<'a> {
     type Item = Value<'a>;
 
     fn next(&mut self) -> Option<Value<'a>> {
-        self.scan.next_item()
+        let (element, end) = self.scan.item(self.at)?;
+        self.at = end;
+        Some(element)
     }
 }
 
@@ -269,19 +272,17 @@ impl<'a> Iterator for Elements<'a> {
 #[derive(Clone, Debug)]
 pub struct Members<'a> {
     scan: Scan<'a>,
+    at: usize,
 }
 
 impl<'a> Iterator for Members<'a> {
     type Item = (Cow<'a, str>, Value<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let name = self.scan.next_item()?.as_str()?;
-        self.scan.space();
-        self.scan.at += 1; // the colon: the text is known to be well-formed
-        self.scan.space();
-        let start = self.scan.at;
-        self.scan.value(INSIDE).ok()?;
-        Some((name, self.scan.slice(start)))
+        let (name, end) = self.scan.item(self.at)?;
+        let (value, end) = self.scan.after_name(end)?;
+        self.at = end;
+        Some((name.as_str()?, value))
     }
 }
 

@@ -1,326 +1,301 @@
-//! The scan itself: one pass over the text, one position.
+//! The scan itself: one pass over the text.
+//!
+//! Each step takes the position where it starts and gives the one where it ends, so that the position
+//! stays in a register. What ends a scan early is kept aside for the same reason.
 
 use super::names::Names;
 use super::strings::{Raw, after_plain_bytes};
 use super::{Duplicates, INSIDE, JsonError, JsonProblem, Limits, Value};
 
-/// A position in a text.
+/// A scan of one text.
 #[derive(Clone, Debug)]
 pub(super) struct Scan<'a> {
     text: &'a str,
-    pub(super) at: usize,
     limits: Limits,
-    /// What ended the scan.
-    problem: Option<JsonProblem>,
+    problem: Option<JsonError>,
 }
 
-/// The scan has ended with a problem. That is kept aside, so that what is returned for every string
-/// and number of a document that has none fits a register.
+/// The scan has ended with the problem that is kept in it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stop;
 
+/// Where the next step starts.
+type Step = Result<usize, Stop>;
+
 impl<'a> Scan<'a> {
-    pub(super) const fn new(text: &'a str, at: usize, limits: Limits) -> Self {
-        Self { text, at, limits, problem: None }
+    pub(super) const fn new(text: &'a str, limits: Limits) -> Self {
+        Self { text, limits, problem: None }
     }
 
-    /// Reads the inside of an array or object whose text has been checked before.
-    pub(super) fn inside(text: &'a str) -> Self {
+    /// For texts that have been checked before.
+    pub(super) const fn again(text: &'a str) -> Self {
         let limits = Limits {
             depth: usize::MAX,
             members: usize::MAX,
             number: usize::MAX,
             duplicates: Duplicates::RefusedAtTop,
         };
-        Self::new(text, 1, limits)
+        Self::new(text, limits)
     }
 
+    /// A whole document.
     pub(super) fn document(&mut self) -> Result<Value<'a>, Stop> {
-        self.space();
-        let start = self.at;
-        self.value(0)?;
-        let value = self.slice(start);
-        self.end()?;
-        Ok(value)
+        let start = self.space(0);
+        let end = self.value(start, 0)?;
+        self.end(end)?;
+        Ok(self.slice(start, end))
     }
 
+    /// A whole document that must be an object.
     pub(super) fn object_document(
         &mut self,
         member: impl FnMut(&str, Value<'a>),
     ) -> Result<Value<'a>, Stop> {
-        self.space();
-        let start = self.at;
-        if self.peek() != Some(b'{') {
+        let start = self.space(0);
+        if self.peek(start) != Some(b'{') {
             self.document()?;
-            self.at = start;
-            return self.stop(JsonProblem::NotAnObject);
+            return self.stop(start, JsonProblem::NotAnObject);
         }
-        self.object(1, member)?;
-        let value = self.slice(start);
-        self.end()?;
-        Ok(value)
+        let end = self.object(start, 1, member)?;
+        self.end(end)?;
+        Ok(self.slice(start, end))
     }
 
-    pub(super) fn next_item(&mut self) -> Option<Value<'a>> {
-        self.space();
-        if self.peek() == Some(b',') {
-            self.at += 1;
-            self.space();
+    /// What ended the scan.
+    pub(super) fn explain(self, _stop: Stop) -> JsonError {
+        self.problem.unwrap_or(JsonError { problem: JsonProblem::Syntax, at: 0 })
+    }
+
+    /// The next element of an array or name of an object whose text was checked before, and where it
+    /// ends.
+    pub(super) fn item(&mut self, at: usize) -> Option<(Value<'a>, usize)> {
+        let mut start = self.space(at);
+        if self.peek(start) == Some(b',') {
+            start = self.space(start + 1);
         }
-        if matches!(self.peek(), None | Some(b']' | b'}')) {
+        if matches!(self.peek(start), None | Some(b']' | b'}')) {
             return None;
         }
-        let start = self.at;
-        self.value(INSIDE).ok()?;
-        Some(self.slice(start))
+        let end = self.value(start, INSIDE).ok()?;
+        Some((self.slice(start, end), end))
     }
 
-    fn bytes(&self) -> &'a [u8] {
+    /// The value of the member whose name ends at `at`, in a text that was checked before, and where
+    /// it ends.
+    pub(super) fn after_name(&mut self, at: usize) -> Option<(Value<'a>, usize)> {
+        let colon = self.space(at);
+        let start = self.space(colon + 1);
+        let end = self.value(start, INSIDE).ok()?;
+        Some((self.slice(start, end), end))
+    }
+
+    const fn bytes(&self) -> &'a [u8] {
         self.text.as_bytes()
     }
 
-    fn peek(&self) -> Option<u8> {
-        self.bytes().get(self.at).copied()
+    fn peek(&self, at: usize) -> Option<u8> {
+        self.bytes().get(at).copied()
     }
 
-    /// Ends the scan here.
+    /// Ends the scan.
     #[cold]
-    fn stop<T>(&mut self, problem: JsonProblem) -> Result<T, Stop> {
-        self.problem = Some(problem);
+    fn stop<T>(&mut self, at: usize, problem: JsonProblem) -> Result<T, Stop> {
+        self.problem = Some(JsonError { problem, at });
         Err(Stop)
     }
 
-    pub(super) fn explain(&mut self, _stop: Stop) -> JsonError {
-        let problem = self.problem.take().unwrap_or(JsonProblem::Syntax);
-        JsonError { problem, at: self.at }
-    }
-
-    /// The text since `start`. Both ends are beside ASCII characters, so that they split none.
-    pub(super) fn slice(&self, start: usize) -> Value<'a> {
-        Value::checked(self.text.get(start..self.at).unwrap_or("null"))
+    /// Both ends of a value are beside ASCII characters, so that they split none.
+    fn slice(&self, start: usize, end: usize) -> Value<'a> {
+        Value::checked(self.text.get(start..end).unwrap_or("null"))
     }
 
     #[inline]
-    pub(super) fn space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
-            self.at += 1;
+    fn space(&self, mut at: usize) -> usize {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek(at) {
+            at += 1;
         }
+        at
     }
 
-    fn end(&mut self) -> Result<(), Stop> {
-        self.space();
-        if self.at == self.text.len() { Ok(()) } else { self.stop(JsonProblem::Syntax) }
-    }
-
-    fn literal(&mut self, word: &str) -> Result<(), Stop> {
-        let rest = self.bytes().get(self.at..).unwrap_or_default();
-        if rest.starts_with(word.as_bytes()) {
-            self.at += word.len();
-            Ok(())
-        } else {
-            self.stop(JsonProblem::Syntax)
-        }
+    fn end(&mut self, at: usize) -> Result<(), Stop> {
+        let end = self.space(at);
+        if end == self.text.len() { Ok(()) } else { self.stop(end, JsonProblem::Syntax) }
     }
 
     /// One value; `depth` is how many arrays and objects are open around it.
     #[inline]
-    pub(super) fn value(&mut self, depth: usize) -> Result<(), Stop> {
-        match self.peek() {
-            Some(b'"') => self.string().map(|_escaped| ()),
-            Some(b'{') => self.object(depth.saturating_add(1), |_, _| ()),
-            Some(b'[') => self.array(depth.saturating_add(1)),
-            Some(b't') => self.literal("true"),
-            Some(b'f') => self.literal("false"),
-            Some(b'n') => self.literal("null"),
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            _ => self.stop(JsonProblem::Syntax),
+    fn value(&mut self, at: usize, depth: usize) -> Step {
+        match self.peek(at) {
+            Some(b'"') => self.string(at).map(|(end, _)| end),
+            Some(b'{') => self.object(at, depth.saturating_add(1), |_, _| ()),
+            Some(b'[') => self.array(at, depth.saturating_add(1)),
+            Some(b't') => self.literal(at, "true"),
+            Some(b'f') => self.literal(at, "false"),
+            Some(b'n') => self.literal(at, "null"),
+            Some(b'-' | b'0'..=b'9') => self.number(at),
+            _ => self.stop(at, JsonProblem::Syntax),
         }
     }
 
-    fn array(&mut self, depth: usize) -> Result<(), Stop> {
-        if depth > self.limits.depth {
-            return self.stop(JsonProblem::Depth);
+    fn literal(&mut self, at: usize, word: &str) -> Step {
+        if self.bytes().get(at..).is_some_and(|rest| rest.starts_with(word.as_bytes())) {
+            return Ok(at + word.len());
         }
-        self.at += 1;
-        self.space();
-        if self.peek() == Some(b']') {
-            self.at += 1;
-            return Ok(());
+        self.stop(at, JsonProblem::Syntax)
+    }
+
+    fn array(&mut self, at: usize, depth: usize) -> Step {
+        if depth > self.limits.depth {
+            return self.stop(at, JsonProblem::Depth);
+        }
+        let mut at = self.space(at + 1);
+        if self.peek(at) == Some(b']') {
+            return Ok(at + 1);
         }
         loop {
-            self.space();
-            self.value(depth)?;
-            self.space();
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b']') => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                _ => return self.stop(JsonProblem::Syntax),
+            at = self.value(at, depth)?;
+            at = self.space(at);
+            match self.peek(at) {
+                Some(b',') => at = self.space(at + 1),
+                Some(b']') => return Ok(at + 1),
+                _ => return self.stop(at, JsonProblem::Syntax),
             }
         }
     }
 
-    fn object(
-        &mut self,
-        depth: usize,
-        mut member: impl FnMut(&str, Value<'a>),
-    ) -> Result<(), Stop> {
+    fn object(&mut self, at: usize, depth: usize, mut member: impl FnMut(&str, Value<'a>)) -> Step {
         if depth > self.limits.depth {
-            return self.stop(JsonProblem::Depth);
+            return self.stop(at, JsonProblem::Depth);
         }
         let watch = self.limits.duplicates == Duplicates::Refused || depth == 1;
         let mut names = Names::new(self.text);
         let mut count = 0_usize;
-        self.at += 1;
-        self.space();
-        if self.peek() == Some(b'}') {
-            self.at += 1;
-            return Ok(());
+        let mut at = self.space(at + 1);
+        if self.peek(at) == Some(b'}') {
+            return Ok(at + 1);
         }
         loop {
-            self.space();
-            let raw = self.name()?;
+            let raw = self.name(at)?;
             if count >= self.limits.members {
-                return self.stop(JsonProblem::Members);
+                return self.stop(raw.end(), JsonProblem::Members);
             }
             count = count.saturating_add(1);
             let name = raw.unescaped();
             if watch && names.seen_before(&name, raw) {
-                return self.stop(JsonProblem::DuplicateMember(name.into()));
+                return self.stop(raw.end(), JsonProblem::DuplicateMember(name.into()));
             }
-            self.space();
-            if self.peek() != Some(b':') {
-                return self.stop(JsonProblem::Syntax);
+            at = self.space(raw.end());
+            if self.peek(at) != Some(b':') {
+                return self.stop(at, JsonProblem::Syntax);
             }
-            self.at += 1;
-            self.space();
-            let start = self.at;
-            self.value(depth)?;
-            member(&name, self.slice(start));
-            self.space();
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b'}') => {
-                    self.at += 1;
-                    return match names.duplicate_among_the_rest() {
-                        Some(name) => self.stop(JsonProblem::DuplicateMember(name.into())),
-                        None => Ok(()),
-                    };
-                }
-                _ => return self.stop(JsonProblem::Syntax),
+            let start = self.space(at + 1);
+            at = self.value(start, depth)?;
+            member(&name, self.slice(start, at));
+            at = self.space(at);
+            match self.peek(at) {
+                Some(b',') => at = self.space(at + 1),
+                Some(b'}') => break,
+                _ => return self.stop(at, JsonProblem::Syntax),
             }
+        }
+        match names.duplicate_among_the_rest() {
+            Some(name) => self.stop(at + 1, JsonProblem::DuplicateMember(name.into())),
+            None => Ok(at + 1),
         }
     }
 
     /// The name of a member.
     #[inline]
-    fn name(&mut self) -> Result<Raw<'a>, Stop> {
-        if self.peek() != Some(b'"') {
-            return self.stop(JsonProblem::Syntax);
+    fn name(&mut self, at: usize) -> Result<Raw<'a>, Stop> {
+        if self.peek(at) != Some(b'"') {
+            return self.stop(at, JsonProblem::Syntax);
         }
-        let start = self.at + 1;
-        let escaped = self.string()?;
-        let text = self.text.get(start..self.at - 1).unwrap_or_default();
-        Ok(Raw { text, start, escaped })
+        let (end, escaped) = self.string(at)?;
+        let text = self.text.get(at + 1..end - 1).unwrap_or_default();
+        Ok(Raw { text, start: at + 1, escaped })
     }
 
-    /// One string, from its first quote on; whether it has escapes.
+    /// One string, from its first quote on; where it ends, and whether it has escapes.
     #[inline]
-    fn string(&mut self) -> Result<bool, Stop> {
-        let bytes = self.bytes();
+    fn string(&mut self, at: usize) -> Result<(usize, bool), Stop> {
         let mut escaped = false;
-        self.at += 1;
+        let mut at = at + 1;
         loop {
-            self.at = after_plain_bytes(bytes, self.at);
-            match bytes.get(self.at) {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(escaped);
-                }
-                Some(b'\\') => {
-                    escaped = true;
-                    self.escape()?;
-                }
-                _ => return self.stop(JsonProblem::Syntax),
+            at = after_plain_bytes(self.bytes(), at);
+            match self.peek(at) {
+                Some(b'"') => return Ok((at + 1, escaped)),
+                Some(b'\\') => at = self.escape(at + 1)?,
+                _ => return self.stop(at, JsonProblem::Syntax),
             }
+            escaped = true;
         }
     }
 
-    fn escape(&mut self) -> Result<(), Stop> {
-        self.at += 1;
-        match self.peek() {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
-                self.at += 1;
-                Ok(())
-            }
-            Some(b'u') => {
-                self.at += 1;
-                let unit = self.hex4()?;
-                match unit {
-                    0xd800..=0xdbff => {
-                        self.literal("\\u").or_else(|_| self.stop(JsonProblem::Encoding))?;
-                        match self.hex4()? {
-                            0xdc00..=0xdfff => Ok(()),
-                            _ => self.stop(JsonProblem::Encoding),
-                        }
-                    }
-                    0xdc00..=0xdfff => self.stop(JsonProblem::Encoding),
-                    _ => Ok(()),
+    /// What comes after a backslash.
+    fn escape(&mut self, at: usize) -> Step {
+        match self.peek(at) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => return Ok(at + 1),
+            Some(b'u') => {}
+            _ => return self.stop(at, JsonProblem::Syntax),
+        }
+        let (unit, end) = self.hex4(at + 1)?;
+        match unit {
+            0xd800..=0xdbff if self.bytes().get(end..).is_some_and(|s| s.starts_with(b"\\u")) => {
+                match self.hex4(end + 2)? {
+                    (0xdc00..=0xdfff, end) => Ok(end),
+                    (_, end) => self.stop(end, JsonProblem::Encoding),
                 }
             }
-            _ => self.stop(JsonProblem::Syntax),
+            0xd800..=0xdfff => self.stop(end, JsonProblem::Encoding),
+            _ => Ok(end),
         }
     }
 
-    fn hex4(&mut self) -> Result<u32, Stop> {
-        let digits = self.text.get(self.at..self.at.saturating_add(4)).unwrap_or_default();
-        if digits.len() != 4 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return self.stop(JsonProblem::Syntax);
-        }
-        self.at += 4;
-        u32::from_str_radix(digits, 16).or_else(|_| self.stop(JsonProblem::Syntax))
-    }
-
-    fn number(&mut self) -> Result<(), Stop> {
-        let start = self.at;
-        if self.peek() == Some(b'-') {
-            self.at += 1;
-        }
-        match self.peek() {
-            Some(b'0') => self.at += 1,
-            Some(b'1'..=b'9') => self.digits(),
-            _ => return self.stop(JsonProblem::Syntax),
-        }
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            self.some_digits()?;
-        }
-        if let Some(b'e' | b'E') = self.peek() {
-            self.at += 1;
-            if let Some(b'+' | b'-') = self.peek() {
-                self.at += 1;
-            }
-            self.some_digits()?;
-        }
-        if self.at.saturating_sub(start) > self.limits.number {
-            return self.stop(JsonProblem::Number);
-        }
-        Ok(())
-    }
-
-    fn digits(&mut self) {
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
+    /// A number of four hexadecimal digits, and where they end.
+    fn hex4(&mut self, at: usize) -> Result<(u32, usize), Stop> {
+        let end = at + 4;
+        let digits = self.text.get(at..end).unwrap_or_default();
+        let are_hex = digits.len() == 4 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        match u32::from_str_radix(digits, 16) {
+            Ok(unit) if are_hex => Ok((unit, end)),
+            _ => self.stop(at, JsonProblem::Syntax),
         }
     }
 
-    fn some_digits(&mut self) -> Result<(), Stop> {
-        if !matches!(self.peek(), Some(b'0'..=b'9')) {
-            return self.stop(JsonProblem::Syntax);
+    fn number(&mut self, start: usize) -> Step {
+        let mut at = start;
+        if self.peek(at) == Some(b'-') {
+            at += 1;
         }
-        self.digits();
-        Ok(())
+        at = match self.peek(at) {
+            Some(b'0') => at + 1,
+            Some(b'1'..=b'9') => self.digits(at),
+            _ => return self.stop(at, JsonProblem::Syntax),
+        };
+        if self.peek(at) == Some(b'.') {
+            at = self.some_digits(at + 1)?;
+        }
+        if let Some(b'e' | b'E') = self.peek(at) {
+            let signed = matches!(self.peek(at + 1), Some(b'+' | b'-'));
+            at = self.some_digits(at + 1 + usize::from(signed))?;
+        }
+        if at.saturating_sub(start) > self.limits.number {
+            return self.stop(at, JsonProblem::Number);
+        }
+        Ok(at)
+    }
+
+    fn digits(&self, mut at: usize) -> usize {
+        while let Some(b'0'..=b'9') = self.peek(at) {
+            at += 1;
+        }
+        at
+    }
+
+    fn some_digits(&mut self, at: usize) -> Step {
+        match self.digits(at) {
+            end if end > at => Ok(end),
+            _ => self.stop(at, JsonProblem::Syntax),
+        }
     }
 }

@@ -12,6 +12,11 @@ pub(super) struct Raw<'a> {
 }
 
 impl<'a> Raw<'a> {
+    /// Where its string ends: after the closing quote.
+    pub(super) const fn end(self) -> usize {
+        self.start + self.text.len() + 1
+    }
+
     pub(super) fn unescaped(self) -> Cow<'a, str> {
         if self.escaped { unescape(self.text) } else { Cow::Borrowed(self.text) }
     }
@@ -48,7 +53,8 @@ fn special_bytes(word: u64) -> u64 {
 
 /// Resolves the escapes of a string that has been checked.
 pub(super) fn unescape(raw: &str) -> Cow<'_, str> {
-    if !raw.contains('\\') {
+    // Nothing but an escape can end a run in here.
+    if after_plain_bytes(raw.as_bytes(), 0) == raw.len() {
         return Cow::Borrowed(raw);
     }
     let mut out = String::with_capacity(raw.len());
