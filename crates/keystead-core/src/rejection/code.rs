@@ -294,6 +294,7 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for code in Code::ALL {
             assert!(seen.insert(code.as_str()), "{code} stands twice");
+            assert_eq!(code.to_string(), code.as_str());
             // RFC 6750 section 3: error_description excludes the quote and the backslash.
             assert!(!code.meaning().contains(['"', '\\']), "{code}");
         }
