@@ -6,7 +6,7 @@ SHELL := bash
 CARGO ?= cargo
 CRATES := keystead-core keystead keystead-testkit keystead-server
 
-.PHONY: help demo test lint fmt docs build release release-twice bench fuzz fuzz-short prepare fmt-check clippy bench-check fuzz-check api-docs alone rules rules-selftest deny docs-check figures
+.PHONY: help demo test lint fmt docs build release release-twice bench fuzz fuzz-short mutants prepare fmt-check clippy bench-check fuzz-check api-docs alone rules rules-selftest deny docs-check figures
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 18
@@ -46,6 +46,9 @@ fuzz: prepare ## looks for bytes that break what must hold, ten minutes per targ
 
 fuzz-short: prepare ## the same for one minute per target
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-60} bash scripts/fuzz.sh
+
+mutants: prepare ## does a test notice each change to the rooms that decide, in most of an hour
+	@bash scripts/mutants.sh
 
 prepare:
 	@bash scripts/prepare.sh

@@ -218,18 +218,17 @@ impl AlgorithmSet {
     /// The default allow-list: RSA, RSA-PSS, ECDSA on the NIST curves and Ed25519.
     ///
     /// ES256K, ML-DSA and HMAC have to be asked for.
-    pub const DEFAULT: Self = Self(
-        Algorithm::Rs256.bit()
-            | Algorithm::Rs384.bit()
-            | Algorithm::Rs512.bit()
-            | Algorithm::Ps256.bit()
-            | Algorithm::Ps384.bit()
-            | Algorithm::Ps512.bit()
-            | Algorithm::Es256.bit()
-            | Algorithm::Es384.bit()
-            | Algorithm::Es512.bit()
-            | Algorithm::EdDsa.bit(),
-    );
+    pub const DEFAULT: Self = Self::EMPTY
+        .with(Algorithm::Rs256)
+        .with(Algorithm::Rs384)
+        .with(Algorithm::Rs512)
+        .with(Algorithm::Ps256)
+        .with(Algorithm::Ps384)
+        .with(Algorithm::Ps512)
+        .with(Algorithm::Es256)
+        .with(Algorithm::Es384)
+        .with(Algorithm::Es512)
+        .with(Algorithm::EdDsa);
 
     /// Whether the set holds `algorithm`.
     #[must_use]
@@ -305,5 +304,18 @@ mod tests {
                 Algorithm::Hs512
             ]
         );
+    }
+
+    #[test]
+    fn a_set_holds_what_was_added_however_often() {
+        assert!(AlgorithmSet::EMPTY.is_empty() && !AlgorithmSet::DEFAULT.is_empty());
+        for algorithm in Algorithm::ALL {
+            let one = AlgorithmSet::EMPTY.with(algorithm);
+            assert!(!one.is_empty());
+            assert_eq!(one.iter().collect::<Vec<_>>(), [algorithm]);
+            assert_eq!(one.with(algorithm), one);
+            assert_eq!([algorithm, algorithm].into_iter().collect::<AlgorithmSet>(), one);
+            assert_eq!(format!("{one:?}"), format!("{{{algorithm:?}}}"));
+        }
     }
 }

@@ -410,6 +410,24 @@ mod tests {
         assert!(token(&members(1024, 0, 0)).is_ok());
     }
 
+    /// Only the ends of a name are hashed.
+    #[test]
+    fn names_with_one_hash_are_as_many_names() {
+        let alike = |middle: char| format!("\"12345678{middle}12345678\":0");
+        for before in [0, 23, 24, 100] {
+            let object = |more: &[char]| {
+                let fillers = (0..before).map(|n| format!("\"{n}\":0"));
+                let members: Vec<_> = fillers.chain(more.iter().copied().map(alike)).collect();
+                format!("{{{}}}", members.join(","))
+            };
+            assert!(token(&object(&['a', 'b', 'c'])).is_ok(), "{before}");
+            for more in [['a', 'b', 'a'], ['a', 'a', 'b'], ['b', 'a', 'a']] {
+                let twice = duplicate("12345678a12345678");
+                assert_eq!(token(&object(&more)), Err(twice), "{before} {more:?}");
+            }
+        }
+    }
+
     #[test]
     fn a_document_refuses_duplicates_at_its_top_only() {
         assert_eq!(document(r#"{"keys":[],"keys":[]}"#), Err(duplicate("keys")));

@@ -243,6 +243,16 @@ mod tests {
         let not_text = KeySet::parse(b"{\"keys\":[\"\xff\"]}", Provenance::Network, 256);
         let problem = JsonError { problem: JsonProblem::Encoding, at: 10 };
         assert_eq!(not_text, Err(KeySetProblem::Json(problem)));
+        for (problem, words) in [
+            (not_text.unwrap_err(), "not JSON (not UTF-8 at byte 10)"),
+            (KeySetProblem::NoKeysMember, "no JWK Set: it has no array \"keys\""),
+            (
+                KeySetProblem::TooManyKeys { found: 257, limit: 256 },
+                "the set has 257 keys, the limit is 256",
+            ),
+        ] {
+            assert_eq!(problem.to_string(), words);
+        }
     }
 
     /// T22

@@ -139,8 +139,8 @@ impl<'t> UnverifiedToken<'t> {
         let (header, payload, signature) = segments(text).ok_or_else(|| wrong_segments(text))?;
         // Exactly what all of it takes (RFC 4648 section 4), so that it is allocated once.
         let kept = if original == Original::Kept { text } else { "" };
-        let decoded_len = header.len() * 3 / 4 + payload.len() * 3 / 4;
-        let mut decoded = String::with_capacity(decoded_len + kept.len());
+        let mut decoded =
+            String::with_capacity(header.len() * 3 / 4 + payload.len() * 3 / 4 + kept.len());
         decode(Segment::Header, header, &mut decoded)?;
         let header_len = decoded.len();
         if header_len > limits.header {
@@ -332,6 +332,14 @@ mod tests {
         assert_eq!((facts.length, facts.segments), (text.len(), 3));
         assert_eq!((facts.alg.as_deref(), facts.kid.as_deref()), (Some("ES256"), Some("k")));
         assert_eq!((facts.issuer.as_deref(), facts.exp), (Some("i"), Some(1.5)));
+    }
+
+    #[test]
+    fn the_facts_of_a_text_are_its_length_and_its_segments() {
+        for (text, segments) in [("", 0), ("abc", 1), ("a.b", 2), ("a..b.\u{e9}", 4)] {
+            let facts = TokenFacts::of(text);
+            assert_eq!((facts.length, facts.segments), (text.len(), segments), "{text:?}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod support;
 
+use std::ops::Range;
 use std::time::Duration;
 
 use keystead_core::{
@@ -429,6 +430,33 @@ mod keys {
         assert_eq!(stale.code(&token), "key.mismatch");
     }
 
+    /// Of all that was found out about the keys with a kid, the caller is told what says most.
+    #[test]
+    fn of_several_keys_with_one_kid_the_one_that_says_most_is_reported() {
+        const WEAK: &str = r#"{"kty":"RSA","kid":"k","n":"AQAB","e":"AQAB"}"#;
+        let weaker = WEAK.replace("AQAB\",\"e", "AQ\",\"e");
+        let encrypting = rsa_json(b'e', r#","kid":"k","use":"enc""#);
+        let other_type = rsa_json(b'r', r#","kid":"k""#);
+        let live = rsa_json(b's', r#","kid":"s""#);
+        let code = |keys: &[&str]| {
+            let keys: Vec<_> = keys.iter().map(ToString::to_string).collect();
+            World::of([Source::network(jwks(&keys))]).code(&good(Mint::new()))
+        };
+        for (one, other) in [(WEAK, &encrypting), (WEAK, &other_type)] {
+            assert_eq!(code(&[one, other, &live]), "key.mismatch");
+            assert_eq!(code(&[other, one, &live]), "key.mismatch");
+        }
+        // That a key is weak says more than that another one is too old, and less than that one fits.
+        let weak = || Source::network(jwks(&[WEAK.to_owned(), weaker.clone(), live.clone()]));
+        let held = |letter| Source::network(set([ec(Some("k"), letter)]));
+        let token = good(Mint::new());
+        let refused = World::of([held(b'a').expired(), weak()]).verify(&token).unwrap_err();
+        assert_eq!(refused.code().as_str(), "key.unusable");
+        assert!(refused.hint().contains("17 bits"), "the first: {}", refused.hint());
+        assert_eq!(World::of([held(b'b'), weak()]).code(&token), "signature.invalid");
+        assert_eq!(World::of([held(b'a'), weak()]).code(&token), "ok");
+    }
+
     #[test]
     fn an_algorithm_is_bound_to_its_curve_and_to_the_alg_of_the_key() {
         let bound = Jwk::new(
@@ -462,6 +490,10 @@ mod keys {
         let rsa = (0..20).map(|n| jwk(&rsa_json(n, "")));
         let mixed = World::of([Source::network(set(rsa.chain([ec(None, b'a')])))]);
         assert_eq!(mixed.code(&Mint::new().signed_by(&ec(None, b'a'))), "ok");
+        let held =
+            |letters: Range<u8>| Source::network(set(letters.map(|letter| ec(None, letter))));
+        let renewed = World::of([held(0..16).expired(), held(16..32)]);
+        assert_eq!(renewed.code(&by_last(32)), "ok", "nor do keys that are too old");
         // Nor does a kid lift the limit.
         let equal = World::of([Source::network(set((0..20).map(|n| ec(Some("k"), n))))]);
         let refused = equal.verify(&Mint::new().kid("k").signed_by(&ec(None, 19))).unwrap_err();
@@ -503,6 +535,7 @@ mod keys {
         let freshness = |token: &str| world.verify(token).unwrap().freshness();
         assert_eq!(freshness(&good(Mint::new())), Freshness::Stale);
         assert_eq!(freshness(&Mint::new().kid("m").signed_by(&ec(None, b'm'))), Freshness::Fresh);
+        assert_eq!([Freshness::Fresh, Freshness::Stale].map(Freshness::as_str), ["fresh", "stale"]);
     }
 }
 
@@ -632,6 +665,19 @@ mod explanations {
         assert_eq!(explained.token.issuer.as_deref(), Some(ISSUER));
         assert_eq!(explained.token.exp, Some(0.0));
         assert_eq!(explained.keys[0].origin, "jwks_url https://idp.acme.example/certs");
+    }
+
+    #[test]
+    fn a_check_shows_what_was_presented_and_what_is_accepted() {
+        let keys = set([ec(Some("k"), b'a'), ec(None, b'b')]);
+        let token = good(Mint::new().claim("aud", r#"["catalog","x\u001b"]"#));
+        let explained = World::of([Source::memory(keys)]).explain(&token);
+        let of = |check| {
+            let step = explained.steps.iter().find(|step| step.check == check).unwrap();
+            (step.detail.presented.as_str(), step.detail.accepted.as_str())
+        };
+        assert_eq!(of(Check::Audience), (r#"["catalog","x\\u001b"]"#, "\"catalog\""));
+        assert_eq!(of(Check::Key), ("\"k\"", "2 known, 1 without a kid: \"k\""));
     }
 
     #[test]

@@ -13,12 +13,11 @@ pub(super) fn is_roca(modulus: &[u8]) -> bool {
 }
 
 fn is_prime(number: u32) -> bool {
-    let mut divisors = (2..number).take_while(|divisor| divisor * divisor <= number);
-    !divisors.any(|divisor| number.is_multiple_of(divisor))
+    !(2..number).any(|divisor| number.is_multiple_of(divisor))
 }
 
 fn remainder(number: &[u8], divisor: u32) -> u32 {
-    number.iter().fold(0, |rest, byte| ((rest << 8) | u32::from(*byte)) % divisor)
+    number.iter().fold(0, |rest, byte| (rest * 256 + u32::from(*byte)) % divisor)
 }
 
 fn is_power_of_65537(residue: u32, prime: u32) -> bool {

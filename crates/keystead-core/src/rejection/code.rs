@@ -294,6 +294,7 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for code in Code::ALL {
             assert!(seen.insert(code.as_str()), "{code} stands twice");
+            assert_eq!(code.to_string(), code.as_str());
             // RFC 6750 section 3: error_description excludes the quote and the backslash.
             assert!(!code.meaning().contains(['"', '\\']), "{code}");
         }
@@ -307,5 +308,17 @@ mod tests {
         assert_eq!(Code::KeysUnavailable.challenge(), None);
         let expired = Code::TokenExpired.challenge().unwrap();
         assert!(expired.contains("error=\"invalid_token\""), "{expired}");
+    }
+
+    #[test]
+    fn whom_to_ask_is_named() {
+        for (code, whom) in [
+            (Code::TokenEmpty, "caller"),
+            (Code::TokenExpired, "caller or clock"),
+            (Code::IssuerUnknown, "caller or configuration"),
+            (Code::KeysUnavailable, "provider"),
+        ] {
+            assert_eq!(code.blame().as_str(), whom, "{code}");
+        }
     }
 }

@@ -201,7 +201,23 @@ mod tests {
         let at = Duration::from_millis;
         assert_eq!(retry_after(None), at(60_000));
         assert_eq!(retry_after(Some(at(0))), at(1_000));
+        assert_eq!(retry_after(Some(at(2_000))), at(2_000));
         assert_eq!(retry_after(Some(at(1_001))), at(2_000));
         assert_eq!(retry_after(Some(at(3_600_000))), at(60_000));
+    }
+
+    #[test]
+    fn refusals_are_equal_only_in_all_that_is_answered() {
+        let of = |reason, provider, seconds| {
+            let next_attempt = || Some(Duration::from_secs(seconds));
+            Rejection::of_provider(reason, Arc::from(provider), next_attempt)
+        };
+        let cold = || Reason::NoKeysYet { state: ProviderState::Cold };
+        let refused = of(cold(), "acme", 12);
+        assert_eq!(refused, of(cold(), "acme", 12));
+        let expired = Reason::NoKeysYet { state: ProviderState::Expired };
+        for other in [of(expired, "acme", 12), of(cold(), "ci", 12), of(cold(), "acme", 13)] {
+            assert_ne!(refused, other);
+        }
     }
 }

@@ -312,3 +312,25 @@ impl Reason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of the key that a token names, from the least to the most.
+    #[test]
+    fn the_more_is_known_of_a_key_the_higher_is_the_rank() {
+        let kid = || Some("k".into());
+        let why = || KeyProblem::KeyOps;
+        let reasons = [
+            Reason::NoKeysYet { state: ProviderState::Cold },
+            Reason::NoKey { kid: kid(), state: ProviderState::Ready },
+            Reason::KeysExpired { age: Duration::from_secs(2), limit: Duration::from_secs(1) },
+            Reason::KeyUnusable { kid: kid(), why: why() },
+            Reason::KeyMismatch { kid: kid(), algorithm: Algorithm::Es256, why: why() },
+            Reason::BadSignature { candidates: 1 },
+        ];
+        assert!(reasons.is_sorted_by(|one, other| one.rank() < other.rank()));
+        assert_eq!(Reason::Ambiguous { fitting: 17 }.rank(), reasons[1].rank());
+    }
+}

@@ -66,8 +66,8 @@ impl SignedToken {
     /// not made again for every verdict keeps threads from counting the holders of the same few.
     pub(super) fn is_of(&self, held: &Held<'_>) -> bool {
         let source = held.live.sources().get(self.0.key.source());
-        source.is_some_and(|source| is_same(&source.origin, &self.0.key_origin))
-            && is_same(held.provider, &self.0.provider)
+        source.is_some_and(|source| source.origin == self.0.key_origin)
+            && *held.provider == self.0.provider
     }
 
     pub(super) fn provider(&self) -> &str {
@@ -89,10 +89,6 @@ impl SignedToken {
     pub(super) fn prepared_key(&self) -> &Arc<PreparedKey> {
         &self.0.key
     }
-}
-
-fn is_same(one: &Arc<str>, other: &Arc<str>) -> bool {
-    Arc::ptr_eq(one, other) || one == other
 }
 
 /// Names the key only: a token is a secret, and its claims may be personal.

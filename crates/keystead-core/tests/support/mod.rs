@@ -309,6 +309,18 @@ impl World {
         self
     }
 
+    /// A world whose one provider, and the one source of it, have these names. What this one has
+    /// prepared of the keys is taken over.
+    pub fn renamed(&self, provider: &str, origin: &str, keys: &KeySet) -> Self {
+        let known = self.providers.first().unwrap();
+        let facts = known.keys.sources().first().unwrap().facts;
+        let mut renamed = Self::new().with(provider, known.policy.clone(), []);
+        let source = PublishedSource::new(Arc::from(origin), facts);
+        let keys = PublishedKeys::prepare([(source, keys)], &ToyBackend, Some(&known.keys));
+        renamed.providers.first_mut().unwrap().keys = Arc::new(keys);
+        renamed
+    }
+
     pub fn question<'a>(&'a self, text: &'a str) -> Question<'a> {
         let now = Duration::from_secs(NOW);
         let limits = TokenLimits::default();
