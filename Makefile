@@ -6,7 +6,7 @@ SHELL := bash
 CARGO ?= cargo
 CRATES := keystead-core keystead keystead-testkit keystead-server
 
-.PHONY: help demo test lint fmt docs build release release-twice bench prepare fmt-check clippy bench-check api-docs alone rules rules-selftest deny docs-check figures mutants
+.PHONY: help demo test lint fmt docs build release release-twice bench fuzz fuzz-short mutants prepare fmt-check clippy bench-check fuzz-check api-docs alone rules rules-selftest deny docs-check figures
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 18
@@ -17,12 +17,13 @@ demo: prepare ## build, and tell the field stories in this terminal with real re
 test: prepare ## every test: units, properties, scenarios, doc tests, end to end
 	@bash scripts/test.sh
 
-lint: fmt-check clippy bench-check api-docs alone rules rules-selftest deny docs-check ## every check that is not a test
+lint: fmt-check clippy bench-check fuzz-check api-docs alone rules rules-selftest deny docs-check ## every check that is not a test
 
 fmt: ## format the code
 	@$(CARGO) fmt --all
 	@$(CARGO) fmt --manifest-path bench/Cargo.toml
 	@$(CARGO) fmt --manifest-path e2e/differential/Cargo.toml
+	@$(CARGO) fmt --manifest-path fuzz/Cargo.toml
 
 docs: prepare ## write the generated pages under docs/ again
 	@bash scripts/docs.sh
@@ -36,8 +37,15 @@ release: prepare ## the program as it is released, its bill of materials and che
 release-twice: prepare ## the same, made twice, which must come out the same to the byte
 	@bash scripts/release.sh --twice
 
-bench: prepare ## the figures of docs/performance.md, measured on this machine in about five minutes
-	@bash scripts/bench.sh
+# With ONLY=NAME what has this name, or is of this kind: library is the one that takes a minute.
+bench: prepare ## the figures of docs/performance.md, measured on this machine in about ten minutes
+	@bash scripts/bench.sh $(ONLY)
+
+fuzz: prepare ## looks for bytes that break what must hold, ten minutes per target (FUZZ_SECONDS)
+	@bash scripts/fuzz.sh
+
+fuzz-short: prepare ## the same for one minute per target
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-60} bash scripts/fuzz.sh
 
 mutants: prepare ## does a test notice each change to the rooms that decide, in most of an hour
 	@bash scripts/mutants.sh
@@ -49,6 +57,7 @@ fmt-check: ## is the code formatted
 	@$(CARGO) fmt --all --check
 	@$(CARGO) fmt --manifest-path bench/Cargo.toml --check
 	@$(CARGO) fmt --manifest-path e2e/differential/Cargo.toml --check
+	@$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 
 clippy: prepare ## lints, warnings count as errors
 	@$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
@@ -60,6 +69,11 @@ bench-check: prepare ## the same for the bench and the differential test
 	  $(CARGO) clippy --locked --manifest-path $$workspace/Cargo.toml --target-dir $${CARGO_TARGET_DIR:-target} \
 	    --all-targets -- -D warnings; \
 	done
+
+# Without the fuzzer itself, which is C++ and is built with the targets.
+fuzz-check: prepare ## the same for the fuzz targets
+	@$(CARGO) clippy --locked --manifest-path fuzz/Cargo.toml --target-dir $${CARGO_TARGET_DIR:-target} \
+	  --all-targets -- -D warnings
 
 # --lib: the program and the library have the same name, and their pages would overwrite each other.
 api-docs: prepare ## does the API documentation build, private items and all

@@ -21,15 +21,18 @@ export SOURCE_DATE_EPOCH
 
 tool() {
     local name=$1 version=$2
-    if [[ $("$tools/bin/$name" --version 2>/dev/null) != *"$version"* ]]; then
+    if ! grep -qs "^\"$name $version " "$tools/.crates.toml"; then
         echo "building $name $version, once" >&2
         cargo install --quiet --locked --root "$tools" --version "$version" "$name"
     fi
 }
 
-# make_all SOURCES BUILD DIST
+# make_all SOURCES BUILD DIST, from a copy, since cargo-cyclonedx writes beside the sources.
 make_all() {
     local sources=$1 build=$2 dist=$3 home=${CARGO_HOME:-$HOME/.cargo}
+    rm -rf "$sources"
+    mkdir -p "$sources"
+    git -c safe.directory='*' ls-files -z | tar -c --null -T - | tar -x -C "$sources"
     # Where things were built must not be seen in what was built, from Rust or from C.
     local flags="--remap-path-prefix=$sources=/keystead --remap-path-prefix=$home=/cargo"
     local map="-ffile-prefix-map=$build=/build -ffile-prefix-map=$sources=/keystead -ffile-prefix-map=$home=/cargo"
@@ -48,22 +51,19 @@ make_all() {
     # Our own crates are named by where they stand.
     sed "s|path+file://$sources|path+file:///keystead|g" \
         "$sources/crates/keystead-server/keystead_bin.cdx.json" >"$dist/keystead.cdx.json"
-    rm "$sources/crates/keystead-server/keystead_bin.cdx.json"
     (cd "$dist" && sha256sum keystead keystead.cdx.json >SHA256SUMS)
 }
 
 tool cargo-auditable "$auditable"
 tool cargo-cyclonedx "$cyclonedx"
 
-make_all "$PWD" "$target/dist-build" "$target/dist"
+make_all "$target/dist-sources" "$target/dist-build" "$target/dist"
 cat "$target/dist/SHA256SUMS"
 wc -c "$target/dist/keystead" | awk '{ printf "keystead has %.1f MB\n", $1 / 1e6 }'
 
 if [[ ${1:-} == --twice ]]; then
     again=$(mktemp -d)
     trap 'rm -rf "$again"' EXIT
-    mkdir "$again/elsewhere"
-    git -c safe.directory='*' ls-files -z | tar -c --null -T - | tar -x -C "$again/elsewhere"
     make_all "$again/elsewhere" "$again/build" "$again/dist"
     diff "$target/dist/SHA256SUMS" "$again/dist/SHA256SUMS"
     echo "built twice to the same bytes"

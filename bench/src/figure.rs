@@ -93,6 +93,18 @@ impl Measured {
         let (over, under) = (over.measured(), under.measured());
         Self { p25: over.p25 / under.p25, min: over.min / under.min, max: None }
     }
+
+    /// What the first takes beside the second.
+    pub(crate) fn difference(whole: &Samples, part: &Samples) -> Self {
+        let (whole, part) = (whole.measured(), part.measured());
+        Self { p25: whole.p25 - part.p25, min: whole.min - part.min, max: None }
+    }
+
+    /// What both take.
+    pub(crate) fn sum(one: &Samples, other: &Samples) -> Self {
+        let (one, other) = (one.measured(), other.measured());
+        Self { p25: one.p25 + other.p25, min: one.min + other.min, max: None }
+    }
 }
 
 impl fmt::Display for Bar {

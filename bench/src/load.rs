@@ -10,14 +10,25 @@ use serde::Deserialize;
 
 use crate::Result;
 use crate::machine::first_line;
-use crate::request::{Connection, FORWARD_AUTH};
+use crate::request::{Connection, FORWARD_AUTH, VERIFY};
 use crate::rounds::percentile;
 use crate::server::on_cores;
+
+/// How a token is presented.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Face {
+    /// In the header of a GET, as it comes to a proxy.
+    ForwardAuth,
+    /// In the body of a POST, as a service does it.
+    Verify,
+}
 
 /// What is asked, and how often.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load<'a> {
     pub(crate) address: SocketAddr,
+    /// Threads of this program know one of them only.
+    pub(crate) face: Face,
     /// Sent in turn.
     pub(crate) tokens: &'a [String],
     pub(crate) connections: usize,
@@ -41,6 +52,15 @@ pub(crate) struct Answers {
     pub(crate) broken: f64,
 }
 
+impl Face {
+    const fn path(self) -> &'static str {
+        match self {
+            Self::ForwardAuth => FORWARD_AUTH,
+            Self::Verify => VERIFY,
+        }
+    }
+}
+
 impl Load<'_> {
     pub(crate) fn run(self) -> Result<Answers> {
         let answers = if wrk().is_some() { self.with_wrk()? } else { self.with_threads()? };
@@ -58,15 +78,17 @@ impl Load<'_> {
         let mut command = on_cores(Path::new("wrk"), self.cores);
         command.args(["--threads", "1", "--connections", &self.connections.to_string()]);
         command.args(["--duration", &format!("{}s", self.time.as_secs()), "--script"]).arg(&script);
-        let output = command.arg(format!("http://{}{FORWARD_AUTH}", self.address)).output()?;
+        let output =
+            command.arg(format!("http://{}{}", self.address, self.face.path())).output()?;
         let text = String::from_utf8_lossy(&output.stdout);
         let found = text.lines().find(|line| line.starts_with('{'));
         Ok(serde_json::from_str(found.ok_or_else(|| format!("wrk said {text:?}"))?)?)
     }
 
     fn script(self, tokens: &Path) -> String {
-        let script =
-            include_str!("load.lua").replace("TOKENS", &format!("\"{}\"", tokens.display()));
+        let script = include_str!("load.lua")
+            .replace("TOKENS", &format!("\"{}\"", tokens.display()))
+            .replace("IN_BODY", if self.face == Face::Verify { "true" } else { "false" });
         if self.pause.is_zero() {
             return script;
         }
@@ -126,7 +148,7 @@ pub(crate) fn generator() -> String {
 }
 
 /// The version of wrk, if it is installed.
-fn wrk() -> Option<&'static str> {
+pub(crate) fn wrk() -> Option<&'static str> {
     static WRK: OnceLock<Option<String>> = OnceLock::new();
     let version = || {
         let line = first_line(Command::new("wrk").arg("--version")).ok()?;

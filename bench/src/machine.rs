@@ -30,8 +30,9 @@ pub(crate) struct Ticks {
 
 impl Machine {
     pub(crate) fn look(keystead: &Path) -> Result<Self> {
-        let keystead = first_line(Command::new(keystead).arg("--version"))
-            .map_err(|error| format!("{} cannot be run: {error}", keystead.display()))?;
+        let version = first_line(Command::new(keystead).arg("--version"));
+        // Who measures the library alone need not have built the program.
+        let keystead = version.unwrap_or_else(|_| "the library of keystead".to_owned());
         Ok(Self { keystead, before: Ticks::now()? })
     }
 
@@ -115,10 +116,26 @@ pub(crate) fn resident(process: u32) -> Result<f64> {
 
 /// Keeps this thread, and what it starts from then on, on these cores.
 pub(crate) fn pin(cores: &str) -> Result<()> {
-    // The number of the process is that of its first thread, which is the one that measures.
-    let process = std::process::id().to_string();
-    first_line(Command::new("taskset").args(["--cpu-list", "--pid", cores, &process]))?;
+    let thread = std::fs::read_link("/proc/thread-self")?;
+    let thread = thread.file_name().ok_or("a thread without a number")?;
+    let mut command = Command::new("taskset");
+    first_line(command.args(["--cpu-list", "--pid", cores]).arg(thread))?;
     Ok(())
+}
+
+/// Measures on one core, and lets this thread go again.
+pub(crate) fn on_last_core<T>(measure: impl FnOnce() -> Result<T>) -> Result<T> {
+    let last = std::thread::available_parallelism()?.get() - 1;
+    pin(&last.to_string())?;
+    let measured = measure();
+    pin(&format!("0-{last}"))?;
+    measured
+}
+
+/// How much memory a new program could have.
+pub(crate) fn available_gib() -> Result<f64> {
+    let kib: f64 = value("/proc/meminfo", "MemAvailable")?.trim_end_matches(" kB").parse()?;
+    Ok(kib / 1024.0 / 1024.0)
 }
 
 fn value(file: &str, name: &str) -> Result<String> {

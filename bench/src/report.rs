@@ -14,8 +14,18 @@ const MARKS: (&str, &str) = ("<!-- measured: begin -->\n", "<!-- measured: end -
 
 const HEADINGS: [&str; 7] = ["name", "measured", "min", "max", "bar", "", "seen beside it"];
 
-/// The table for a terminal.
-pub(crate) fn text(figures: &[Figure], conditions: &Conditions) -> String {
+/// Figures of one kind.
+#[derive(Debug)]
+pub(crate) struct Table {
+    /// As `make bench ONLY=` knows it.
+    pub(crate) kind: &'static str,
+    pub(crate) meaning: &'static str,
+    pub(crate) figures: Vec<Figure>,
+}
+
+/// The tables for a terminal, as one.
+pub(crate) fn text(tables: &[Table], conditions: &Conditions) -> String {
+    let figures = tables.iter().flat_map(|table| &table.figures);
     let rows: Vec<_> = [HEADINGS.map(ToOwned::to_owned)].into_iter().chain(rows(figures)).collect();
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0)
@@ -31,36 +41,42 @@ pub(crate) fn text(figures: &[Figure], conditions: &Conditions) -> String {
 }
 
 /// Writes both files.
-pub(crate) fn write(root: &Path, figures: &[Figure], conditions: &Conditions) -> Result<()> {
-    let measured = figures
-        .iter()
-        .filter_map(|figure| Some((figure.name.clone(), Value::from(figure.measured?.p25))));
+pub(crate) fn write(root: &Path, tables: &[Table], conditions: &Conditions) -> Result<()> {
+    let figures = tables.iter().flat_map(|table| &table.figures);
+    let measured =
+        figures.filter_map(|figure| Some((figure.name.clone(), Value::from(figure.measured?.p25))));
     let results = Value::Object(measured.collect::<Map<_, _>>());
     std::fs::write(root.join("bench/results.json"), format!("{results:#}\n"))?;
     let page = root.join("docs/performance.md");
     let text = std::fs::read_to_string(&page)?;
     let (before, rest) = text.split_once(MARKS.0).ok_or("docs/performance.md has no first mark")?;
     let (_, after) = rest.split_once(MARKS.1).ok_or("docs/performance.md has no last mark")?;
-    let table = markdown(figures, conditions);
-    std::fs::write(page, format!("{before}{}{table}{}{after}", MARKS.0, MARKS.1))?;
+    let ours = markdown(tables, conditions);
+    std::fs::write(page, format!("{before}{}{ours}{}{after}", MARKS.0, MARKS.1))?;
     Ok(())
 }
 
-fn markdown(figures: &[Figure], conditions: &Conditions) -> String {
+fn markdown(tables: &[Table], conditions: &Conditions) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let mut table = line(&HEADINGS.map(ToOwned::to_owned));
-    table += &line(&HEADINGS.map(|_| "---".to_owned()));
-    table.extend(rows(figures).map(|mut row| {
-        if let Some(name) = row.first_mut() {
-            *name = format!("`{name}`");
-        }
-        line(&row)
-    }));
-    format!("{}\n\n{table}", conditions.0.join("\n"))
+    let mut text = format!("{}\n", conditions.0.join("\n"));
+    for Table { kind, meaning, figures } in tables {
+        text.extend(["\n### ", meaning, "\n\n`make bench ONLY=", kind, "`\n\n"]);
+        text += &line(&HEADINGS.map(ToOwned::to_owned));
+        text += &line(&HEADINGS.map(|_| "---".to_owned()));
+        text.extend(rows(figures).map(|mut row| {
+            if let Some(name) = row.first_mut() {
+                *name = format!("`{name}`");
+            }
+            line(&row)
+        }));
+    }
+    text
 }
 
-fn rows(figures: &[Figure]) -> impl Iterator<Item = [String; HEADINGS.len()]> {
-    figures.iter().map(|figure| {
+fn rows<'f>(
+    figures: impl IntoIterator<Item = &'f Figure>,
+) -> impl Iterator<Item = [String; HEADINGS.len()]> {
+    figures.into_iter().map(|figure| {
         let number = |value: Option<f64>| value.map(rounded).unwrap_or_default();
         let measured = number(figure.measured.map(|measured| measured.p25));
         [

@@ -9,6 +9,9 @@ use crate::Result;
 /// What lets a request pass, or refuses it.
 pub(crate) const FORWARD_AUTH: &str = "/v1/auth/forward";
 
+/// What answers with the claims.
+pub(crate) const VERIFY: &str = "/v1/verify";
+
 const GIVE_UP: Duration = Duration::from_secs(30);
 
 /// A connection that is kept open.

@@ -27,6 +27,15 @@ pub(crate) struct Server {
     _folder: TempDir,
 }
 
+/// How many tokens a server remembers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cache {
+    /// As many as it does where nothing is written.
+    Default,
+    /// None.
+    Off,
+}
+
 /// A process that ends with this.
 #[derive(Debug)]
 pub(crate) struct Running(Child);
@@ -81,6 +90,16 @@ impl Server {
             let error = status.pointer(&format!("/providers/{provider}/sources/0/last_error"));
             Ok(error.is_some_and(|error| !error.is_null()))
         })
+    }
+}
+
+impl Cache {
+    /// As settings beside the providers.
+    pub(crate) const fn settings(self) -> &'static str {
+        match self {
+            Self::Default => "",
+            Self::Off => "limits: { cached_tokens: 0 }",
+        }
     }
 }
 

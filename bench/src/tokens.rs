@@ -1,8 +1,9 @@
 //! Tokens to ask with.
 
+use std::error::Error;
 use std::time::{Duration, SystemTime, SystemTimeError, UNIX_EPOCH};
 
-use keystead_testkit::{RawToken, Token};
+use keystead_testkit::{RawToken, SigningKey, Token};
 use serde_json::json;
 
 /// What every token here is for.
@@ -11,23 +12,32 @@ pub const AUDIENCE: &str = "bench";
 /// How long they are good for: longer than a run takes.
 const GOOD_FOR: Duration = Duration::from_secs(3600);
 
-/// A token as access tokens are: 15 claims of about 400 bytes.
+/// As many different tokens as that, genuinely signed.
+pub fn many(
+    issuer: &str,
+    key: &SigningKey,
+    count: usize,
+) -> Result<Vec<String>, Box<dyn Error + Send + Sync>> {
+    (0..count).map(|number| Ok(usual(issuer, number)?.sign(key)?)).collect()
+}
+
+/// A token as access tokens are: 15 claims of about 400 bytes. Each number has a user of its own.
 pub fn usual(issuer: &str, number: usize) -> Result<Token, SystemTimeError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     Ok(Token::new()
         .issuer(issuer)
-        .subject("9ac28ed2-6c0d-4b1b-8d3c-0a1c1f6b8f21")
+        .subject(format!("9ac28ed2-6c0d-4b1b-8d3c-{number:012x}"))
         .audience(AUDIENCE)
         .issued_at(now)
         .expires_in(now, GOOD_FOR)
         .claim("jti", format!("b1f0c7b2-{number:08}"))
         .claim("azp", "storefront")
         .claim("scope", "openid profile orders:read orders:write")
-        .claim("sid", "4f6c8d1e-2b3a-4c5d-8e9f")
+        .claim("sid", format!("4f6c8d1e-2b3a-4c5d-{number:08x}"))
         .claim("acr", "1")
         .claim("typ", "Bearer")
         .claim("email_verified", true)
-        .claim("preferred_username", "alice")
+        .claim("preferred_username", format!("user{number}"))
         .claim("groups", json!(["staff", "orders"]))
         .claim("auth_time", now.as_secs()))
 }

@@ -2,12 +2,11 @@
 //! issuer and the address of its JWK Set; prints in JSON how many bytes were in use after the first
 //! 100,000 tokens and after all of them.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::error::Error;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use keystead::{ProviderConfig, Verifier};
+use keystead_bench::heap;
 use keystead_bench::tokens::{AUDIENCE, with_made_up_kid};
 use serde_json::json;
 
@@ -19,31 +18,7 @@ const SPREAD: Duration = Duration::from_secs(65);
 const AT_ONCE: u64 = 1_000;
 
 #[global_allocator]
-static HEAP: Counting = Counting;
-
-/// Bytes that were allocated and not freed yet. What the crypto library allocates in C is not seen.
-static IN_USE: AtomicUsize = AtomicUsize::new(0);
-
-struct Counting;
-
-#[allow(
-    unsafe_code,
-    reason = "an allocator is unsafe by its trait; this one hands on to the system's"
-)]
-// SAFETY: every call goes to `System` with the arguments that it came with.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        IN_USE.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+static HEAP: heap::Counting = heap::Counting;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -61,7 +36,7 @@ async fn flood(issuer: &str, jwks_url: &str) -> Result<(), Box<dyn Error>> {
     let (since, mut after_first) = (Instant::now(), 0);
     for number in 0..ALL {
         if number == FIRST {
-            after_first = IN_USE.load(Ordering::Relaxed);
+            after_first = heap::in_use();
         }
         if number.is_multiple_of(AT_ONCE) {
             let due = SPREAD.mul_f64(number as f64 / ALL as f64);
@@ -71,7 +46,7 @@ async fn flood(issuer: &str, jwks_url: &str) -> Result<(), Box<dyn Error>> {
             return Err("a token with a made-up kid passed".into());
         }
     }
-    let after_all = IN_USE.load(Ordering::Relaxed);
+    let after_all = heap::in_use();
     println!("{}", json!({ "after_first": after_first, "after_all": after_all }));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The least that an HTTP server can do: the ceiling that `forward_auth` is measured against. Prints
+//! The least that an HTTP server can do: the ceiling that `endpoints` is measured against. Prints
 //! where it listens, and answers until it is killed.
 
 use std::convert::Infallible;

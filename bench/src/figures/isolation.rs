@@ -7,7 +7,7 @@ use keystead_testkit::SigningKey;
 use keystead_testkit::idp::{Idp, IdpConfig, RealmConfig};
 
 use crate::figure::{Figure, Measured};
-use crate::load::{Answers, Load};
+use crate::load::{Answers, Face, Load};
 use crate::neighbours::{Kind, Neighbours};
 use crate::rounds::interleaved;
 use crate::server::Server;
@@ -57,6 +57,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
 fn slow_answer(server: &Server, healthy: &[String], neighbour: &[String]) -> Result<f64> {
     let load = |tokens, connections| Load {
         address: server.public,
+        face: Face::ForwardAuth,
         tokens,
         connections,
         pause: Duration::from_millis(10),

@@ -8,7 +8,7 @@ use keystead_testkit::SigningKey;
 use keystead_testkit::idp::{Fault, Idp, IdpConfig, Order, RealmConfig};
 
 use crate::figure::{Figure, Measured};
-use crate::load::{Load, hammer};
+use crate::load::{Face, Load, hammer};
 use crate::server::Server;
 use crate::{Bench, Result, provider};
 
@@ -62,6 +62,7 @@ fn attempts(bench: &Bench, idp: &Idp, key: &SigningKey, rate: Rate) -> Result<Ve
     let before = idp.requests("warm")?.jwks;
     let load = Load {
         address: server.public,
+        face: Face::ForwardAuth,
         tokens: &[],
         connections: rate.callers,
         pause: rate.rest,

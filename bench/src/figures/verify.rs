@@ -1,146 +1,128 @@
-//! What the library adds to the signature check that nobody can do without.
+//! What the library takes for a token, beside the signature check that nobody can do without, and
+//! beside its peers.
 
-use std::hint::black_box;
-use std::time::{Duration, Instant};
-
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
-    VerificationAlgorithm,
-};
-use keystead::core::{Algorithm, KeySet, Provenance, TokenLimits, UnverifiedToken};
-use keystead::{ProviderConfig, Verifier};
+use aws_lc_rs::signature::ParsedPublicKey;
+use keystead::core::{Algorithm, Requirements};
+use keystead_bench::library::{self, Claims, ISSUER};
 use keystead_bench::tokens::{self, AUDIENCE};
 use keystead_testkit::SigningKey;
-use serde::Deserialize;
-use serde_json::json;
+use serde_json::Value;
 
+use crate::calls::each;
 use crate::figure::{Figure, Measured};
-use crate::machine::pin;
+use crate::machine::on_last_core;
 use crate::rounds::{Samples, interleaved};
-use crate::{Bench, Result};
+use crate::{Bench, Result, primitive};
 
 const ROUNDS: usize = 25;
-const ROUND: Duration = Duration::from_millis(30);
-const ISSUER: &str = "https://idp.test.example";
-/// The bars are RS256's: the other signatures cost more, so that the same overhead hides.
-const RATIO_BAR: f64 = 1.08;
-const OVERHEAD_BAR_US: f64 = 1.2;
+const TOKENS: usize = 1000;
 
-/// What a service wants from a token.
-#[derive(Debug, Deserialize)]
-#[allow(dead_code, reason = "read so that reading is measured")]
-struct Claims {
-    iss: String,
-    sub: String,
-    aud: String,
-    iat: u64,
-    exp: u64,
-    jti: String,
-    azp: String,
-    scope: String,
-    sid: String,
-    acr: String,
-    typ: String,
-    email_verified: bool,
-    preferred_username: String,
-    groups: Vec<String>,
-    auth_time: u64,
+/// What is promised for one algorithm.
+struct Bars {
+    name: &'static str,
+    /// At most this many times the signature alone: what the fastest peer takes, where no better is
+    /// promised.
+    of_primitive: f64,
+    /// At least this many times as fast as `jsonwebtoken`.
+    over_jsonwebtoken: f64,
 }
 
 pub(crate) fn measure(_: &Bench) -> Result<Vec<Figure>> {
-    let last = std::thread::available_parallelism()?.get() - 1;
-    pin(&last.to_string())?;
-    let rsa = Costs::of(&SigningKey::fixed_rsa(0)?, &RSA_PKCS1_2048_8192_SHA256);
-    let ec = Costs::of(&SigningKey::generate(Algorithm::Es256)?, &ECDSA_P256_SHA256_FIXED);
-    let ed = Costs::of(&SigningKey::generate(Algorithm::EdDsa)?, &ED25519);
-    pin(&format!("0-{last}"))?;
-    let rsa = rsa?;
-    Ok(vec![
-        rsa.ratio("verify.rs256_ratio").at_most(RATIO_BAR),
-        rsa.overhead("verify.overhead_us").at_most(OVERHEAD_BAR_US),
-        ec?.ratio("verify.es256_ratio"),
-        ed?.ratio("verify.eddsa_ratio"),
-    ])
+    let of = |key: SigningKey, name, of_primitive, over_jsonwebtoken| {
+        let bars = Bars { name, of_primitive, over_jsonwebtoken };
+        Ok(Costs::of(&key)?.figures(&bars))
+    };
+    on_last_core(|| {
+        let figures: Result<Vec<_>> = [
+            of(SigningKey::fixed_rsa(0)?, "rs256", 1.10, 1.25),
+            of(SigningKey::generate(Algorithm::Es256)?, "es256", 1.08, 1.0),
+            of(SigningKey::generate(Algorithm::EdDsa)?, "eddsa", 1.10, 1.0),
+        ]
+        .into_iter()
+        .collect();
+        Ok(figures?.concat())
+    })
 }
 
-/// What one token costs in microseconds, and what parts of it cost by themselves.
+/// What a token costs in microseconds.
 struct Costs {
     /// The signature alone.
     primitive: Samples,
     library: Samples,
-    /// Splitting, decoding and reading the token, before anything is decided.
-    parse: Samples,
-    /// The verified claims into a struct.
-    claims: Samples,
+    jsonwebtoken: Samples,
+    jsonwebtoken_9: Samples,
 }
 
 impl Costs {
-    fn of(key: &SigningKey, algorithm: &'static dyn VerificationAlgorithm) -> Result<Self> {
-        let token = tokens::usual(ISSUER, 0)?.sign(key)?;
-        let keys = json!({ "keys": [key.jwk()] }).to_string();
-        let keys = KeySet::parse(keys.as_bytes(), Provenance::Operator, 16)?;
-        let config = ProviderConfig::new("bench", ISSUER).audiences([AUDIENCE]);
-        let verifier = Verifier::builder().provider(config.keys(keys)).build();
-        verifier.load();
-        let public = ParsedPublicKey::new(algorithm, der(&key.public_pem()?)?)?;
-        let (input, signature) = token.rsplit_once('.').ok_or("a token has three segments")?;
-        let signature = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(signature)?;
-        let verify = || verifier.verify(black_box(&token)).map_err(|refused| refused.to_string());
-        let verified = verify()?;
-        let primitive =
-            || Ok(public.verify_sig(black_box(input.as_bytes()), black_box(&signature))?);
-        let library = || Ok(verify()?.claims_as::<Claims>()?);
-        let parse = || {
-            let parsed = UnverifiedToken::parse(black_box(&token), TokenLimits::default());
-            Ok(parsed.map_err(|reason| format!("{reason:?}"))?)
+    fn of(key: &SigningKey) -> Result<Self> {
+        let tokens = tokens::many(ISSUER, key, TOKENS)?;
+        let signed = primitive::signed(&tokens)?;
+        let public: ParsedPublicKey = primitive::parsed(key)?;
+        let verifier = library::verifier([library::provider("bench", ISSUER, key)?], 0);
+        let (now, requirements) = (library::now()?, Requirements::default());
+        let library = |token: &String| {
+            let verified = verifier.verify_at(token, now, &requirements);
+            Ok(verified.map_err(|refused| refused.to_string())?.claims_as::<Claims>()?)
         };
-        let claims = || Ok(black_box(&verified).claims_as::<Claims>()?);
-        let [primitive, library, parse, claims] = interleaved(
+        let newest = newest(key)?;
+        let older = older(key)?;
+        let [primitive, library, jsonwebtoken, jsonwebtoken_9] = interleaved(
             ROUNDS,
             [
-                Box::new(|| per_call(primitive)),
-                Box::new(|| per_call(library)),
-                Box::new(|| per_call(parse)),
-                Box::new(|| per_call(claims)),
+                each(&signed, |(input, signature)| Ok(public.verify_sig(input, signature)?)),
+                each(&tokens, library),
+                each(&tokens, newest),
+                each(&tokens, older),
             ],
         )?;
-        Ok(Self { primitive, library, parse, claims })
+        Ok(Self { primitive, library, jsonwebtoken, jsonwebtoken_9 })
     }
 
-    fn ratio(&self, name: &str) -> Figure {
-        let (ours, limit) = (self.library.measured().p25, self.primitive.measured().p25);
-        let notes = format!("{ours:.1} us beside {limit:.1} us of aws-lc alone");
-        Figure::new(name, "x", Measured::ratio(&self.library, &self.primitive)).notes(notes)
-    }
-
-    /// What there is besides the signature.
-    fn overhead(&self, name: &str) -> Figure {
-        let (ours, limit) = (self.library.measured(), self.primitive.measured());
-        let (p25, min) = (ours.p25 - limit.p25, ours.min - limit.min);
-        let (parse, claims) = (self.parse.measured().p25, self.claims.measured().p25);
-        let notes = format!(
-            "{parse:.2} us to read the token, {claims:.2} us for the claims as a struct, {:.2} us \
-             for the rest",
-            p25 - parse - claims
-        );
-        Figure::new(name, "us", Measured { p25, min, max: None }).notes(notes)
+    fn figures(&self, bars: &Bars) -> Vec<Figure> {
+        let name = |rest| format!("verify.{}_{rest}", bars.name);
+        let micros = |samples: &Samples| format!("{:.1} us", samples.measured().p25);
+        let times = |rest, over: &Samples, under: &Samples, notes| {
+            Figure::new(name(rest), "x", Measured::ratio(over, under)).notes(notes)
+        };
+        let (ours, alone) = (&self.library, &self.primitive);
+        let beside = |peer: &Samples| format!("{} beside {}", micros(ours), micros(peer));
+        vec![
+            times("ratio", ours, alone, format!("{} of aws-lc alone", beside(alone)))
+                .at_most(bars.of_primitive),
+            times("over_jsonwebtoken_11", &self.jsonwebtoken, ours, beside(&self.jsonwebtoken))
+                .at_least(bars.over_jsonwebtoken),
+            times("over_jsonwebtoken_9", &self.jsonwebtoken_9, ours, beside(&self.jsonwebtoken_9))
+                .at_least(1.0),
+        ]
     }
 }
 
-/// How many microseconds a call takes, on average over a round.
-fn per_call<T>(call: impl Fn() -> Result<T>) -> Result<f64> {
-    let since = Instant::now();
-    let mut calls = 0.0;
-    while since.elapsed() < ROUND {
-        for _ in 0..10 {
-            black_box(call()?);
-        }
-        calls += 10.0;
-    }
-    Ok(since.elapsed().as_secs_f64() * 1e6 / calls)
+/// `jsonwebtoken` 11 on aws-lc, with the key at hand: it looks up neither issuer nor kid.
+fn newest(key: &SigningKey) -> Result<impl Fn(&String) -> Result<Claims>> {
+    use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+    let (algorithm, jwk) = named(key);
+    let algorithm: Algorithm = algorithm.parse()?;
+    let key = DecodingKey::from_jwk(&serde_json::from_value(jwk)?)?;
+    let mut validation = Validation::new(algorithm);
+    validation.set_audience(&[AUDIENCE]);
+    validation.set_issuer(&[ISSUER]);
+    validation.validate_nbf = true;
+    Ok(move |token: &String| Ok(decode::<Claims>(token, &key, &validation)?.claims))
 }
 
-fn der(pem: &str) -> Result<Vec<u8>> {
-    let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
-    Ok(base64_simd::STANDARD.decode_to_vec(body)?)
+/// The same of `jsonwebtoken` 9, on ring.
+fn older(key: &SigningKey) -> Result<impl Fn(&String) -> Result<Claims>> {
+    use jsonwebtoken_9::{Algorithm, DecodingKey, Validation, decode};
+    let (algorithm, jwk) = named(key);
+    let algorithm: Algorithm = algorithm.parse()?;
+    let key = DecodingKey::from_jwk(&serde_json::from_value(jwk)?)?;
+    let mut validation = Validation::new(algorithm);
+    validation.set_audience(&[AUDIENCE]);
+    validation.set_issuer(&[ISSUER]);
+    validation.validate_nbf = true;
+    Ok(move |token: &String| Ok(decode::<Claims>(token, &key, &validation)?.claims))
+}
+
+fn named(key: &SigningKey) -> (&'static str, Value) {
+    (key.algorithm().name(), key.jwk())
 }

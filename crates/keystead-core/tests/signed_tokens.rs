@@ -185,6 +185,29 @@ fn whose_a_remembered_token_is_follows_the_names_of_the_moment() {
     }
 }
 
+/// One key under many kids is one key: a provider that gives it a new kid at every start, and kids that
+/// have their grace, must not turn away tokens without a kid.
+#[test]
+fn a_key_under_many_kids_is_one_to_choose_from() {
+    let text = Mint::new().signed_by(&ec(None, b'a'));
+    let kids: Vec<_> = (0..40).map(|n| format!("kid-{n}")).collect();
+    let renamed = kids.iter().map(|kid| ec(Some(kid), b'a'));
+    let others = (1..=15).map(|n| ec(None, b'a' + n));
+    for keys in [
+        KeySet::new(renamed.clone()),
+        KeySet::new(renamed.clone().chain(others.clone())),
+        KeySet::new(others.chain(renamed)),
+    ] {
+        let memory = Memory::default();
+        let live = PublishedKeys::prepare([(source(), &keys)], &ToyBackend, None);
+        let rotating = Rotating::new(live);
+        let first = rotating.verify(&text, &memory).unwrap();
+        let again = rotating.verify(&text, &memory).unwrap();
+        assert_eq!(first.kid(), again.kid());
+        assert_eq!(memory.len(), 1);
+    }
+}
+
 /// A key set is published after a signature was checked with the old one and before that is
 /// remembered: the memory holds a dead key's verdict for a moment, and nobody is told so.
 #[test]

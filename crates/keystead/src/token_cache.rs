@@ -47,8 +47,8 @@ impl TokenCache {
         Some(Self { entries, unfit: AtomicU64::new(0), earlier })
     }
 
-    /// What was counted so far.
-    pub(crate) fn metrics(&self) -> TokenCacheMetrics {
+    /// What was counted so far. It may be less than before by those that are just being forgotten.
+    fn metrics(&self) -> TokenCacheMetrics {
         let unfit = self.unfit.load(Ordering::Relaxed);
         let hits = self.entries.hits().saturating_sub(unfit);
         let misses = self.entries.misses().saturating_add(unfit);
@@ -56,6 +56,27 @@ impl TokenCache {
             hits: self.earlier.hits.saturating_add(hits),
             misses: self.earlier.misses.saturating_add(misses),
             tokens: self.entries.len() as u64,
+        }
+    }
+}
+
+/// What was shown of a verifier's caches, which must never shrink: monitoring would take it for a
+/// restart, and count everything twice.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+impl Shown {
+    /// What there is to show now.
+    pub(crate) fn now(&self, cache: Option<&TokenCache>) -> TokenCacheMetrics {
+        let counted = cache.map(TokenCache::metrics).unwrap_or_default();
+        let most = |shown: &AtomicU64, now: u64| shown.fetch_max(now, Ordering::Relaxed).max(now);
+        TokenCacheMetrics {
+            hits: most(&self.hits, counted.hits),
+            misses: most(&self.misses, counted.misses),
+            tokens: counted.tokens,
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::provider::Provider;
 use crate::refresh::Shared;
 use crate::snapshot::{self, Store};
 use crate::status::Status;
-use crate::token_cache::TokenCache;
+use crate::token_cache::{Shown, TokenCache};
 
 pub use observed::Readiness;
 pub use running::{RefreshError, RefreshHandle};
@@ -74,6 +74,7 @@ struct Inner {
     /// What faces answered where no provider was found.
     unmatched: Decisions,
     judging: Judging,
+    remembered: Shown,
     /// Rung when the table was changed.
     applied: watch::Sender<()>,
     /// One `apply` at a time.
@@ -187,7 +188,7 @@ impl Verifier {
         }
         let named = providers.iter().enumerate();
         let names = named.map(|(at, provider)| (Arc::clone(provider.name()), at)).collect();
-        let counted = old.cache.as_ref().map(TokenCache::metrics).unwrap_or_default();
+        let counted = self.0.remembered.now(old.cache.as_ref());
         let cache = TokenCache::of(config.server.limits.cached_tokens, counted);
         let table = Table { issuers: Arc::new(issuers), providers, names, limits, cache };
         self.0.table.store(Arc::new(table));
@@ -366,6 +367,7 @@ impl VerifierBuilder {
             shared: Arc::new(Shared::new(fetch)),
             unmatched: Decisions::default(),
             judging: Judging::default(),
+            remembered: Shown::default(),
             applied: watch::Sender::default(),
             applying: Mutex::new(()),
             drivers: watch::Sender::default(),

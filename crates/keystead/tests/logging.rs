@@ -56,7 +56,7 @@ struct Lines(Arc<Mutex<Vec<Line>>>);
 impl Lines {
     fn listen() -> (Self, DefaultGuard) {
         let lines = Self::default();
-        let guard = tracing::subscriber::set_default(lines.clone());
+        let guard = common::listen(lines.clone());
         (lines, guard)
     }
 
@@ -134,7 +134,7 @@ impl Subscriber for Panicking {
 async fn a_listener_that_panics_ends_no_task_of_the_refresh() {
     let lines = Lines::default();
     let listener = Panicking(lines.clone(), |line| line.field("event") == "provider.fetch_failed");
-    let _guard = tracing::subscriber::set_default(listener);
+    let _guard = common::listen(listener);
     let (a, b) = (key("A"), key("B"));
     let mut world = World::new([provider("p", ISSUER).jwks_url(KEYS)]);
     world.network.on(KEYS, [publishes(&[&a]), refused_connection(), publishes(&[&a, &b])]);
@@ -154,7 +154,7 @@ async fn a_listener_that_panics_ends_no_task_of_the_refresh() {
 /// Nor is it when nobody can be told anything.
 #[tokio::test(start_paused = true)]
 async fn a_listener_that_always_panics_ends_no_task_of_the_refresh() {
-    let _guard = tracing::subscriber::set_default(Panicking(Lines::default(), |_| true));
+    let _guard = common::listen(Panicking(Lines::default(), |_| true));
     let keys: Vec<_> = ["A", "B", "C"].map(key).into();
     let short = provider("p", ISSUER).jwks_url(KEYS).refresh_interval(secs(60));
     let mut world =

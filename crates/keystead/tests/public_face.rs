@@ -187,6 +187,9 @@ mod apply {
             provider("idp", ISSUER).jwks_url(elsewhere),
             provider("idp", OTHER).jwks_url(KEYS),
             provider("idp", ISSUER).discovery_url(KEYS),
+            // Somebody else answers at the same address.
+            idp().connect_to("staging.example:443"),
+            idp().proxy("http://proxy.example:3128"),
         ] {
             let issuer = other.policy.issuer.clone();
             let world = changed(&signing, other).await;

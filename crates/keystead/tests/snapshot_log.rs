@@ -88,7 +88,7 @@ impl Subscriber for Lines {
 #[tokio::test(start_paused = true)]
 async fn one_line_says_that_keys_are_not_kept_and_one_that_they_are_again() {
     let lines = Lines::default();
-    let _listening = tracing::subscriber::set_default(lines.clone());
+    let _listening = common::listen(lines.clone());
     let (folder, signing) = (tempfile::tempdir().unwrap(), key("K"));
     let state_dir = folder.path().join("state");
     fs::create_dir(&state_dir).unwrap();

@@ -39,12 +39,20 @@ impl Lifecycle {
             let live = self.live.keys().keys().iter().filter(|live| !leaving.contains(live));
             live.into_iter().any(|live| live.material() == key.material())
         };
-        change.added.extend(leaving.iter().filter(|key| !stood(key)).cloned());
+        // One that was held and is held on its way out has neither come nor gone.
+        let (stay, come): (Vec<_>, Vec<_>) =
+            leaving.iter().cloned().partition(|key| is_among(key, &change.removed));
+        change.removed.retain(|key| !is_among(key, &stay));
+        change.added.extend(come.into_iter().filter(|key| !stood(key)));
         change.leaving.extend(leaving);
         self.last_success = Some(now);
         self.restored_age = Some(age);
         Some(change)
     }
+}
+
+fn is_among(key: &Arc<Jwk>, keys: &[Arc<Jwk>]) -> bool {
+    keys.iter().any(|other| other.material() == key.material())
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ impl<'k> Search<'_, 'k> {
                 if Arc::ptr_eq(key, known) {
                     return Ok(key);
                 }
-                self.tried += 1;
+                self.tried += usize::from(!self.repeats(key));
                 if self.tried >= MAX_CANDIDATES {
                     break;
                 }
@@ -88,13 +88,24 @@ impl<'k> Search<'_, 'k> {
 
     /// Without a kid every fitting key is meant, which must not be too many.
     fn check_ambiguity(&self) -> Result<(), Reason> {
-        if self.kid.is_none() {
-            let fitting = self.held.live.keys().iter().filter(|key| self.fits(key)).count();
+        if self.kid.is_none() && self.fitting().count() > MAX_CANDIDATES {
+            let fitting = self.fitting().filter(|key| !self.repeats(key)).count();
             if fitting > MAX_CANDIDATES {
                 return Err(Reason::Ambiguous { fitting });
             }
         }
         Ok(())
+    }
+
+    fn fitting(&self) -> impl Iterator<Item = &'k Arc<PreparedKey>> {
+        self.held.live.keys().iter().filter(|key| self.fits(key))
+    }
+
+    /// Whether this is for a token without a kid a key that was tried before: one key is held under as
+    /// many kids as its provider gave it.
+    fn repeats(&self, key: &Arc<PreparedKey>) -> bool {
+        let mut before = self.fitting().take_while(|other| !Arc::ptr_eq(other, key));
+        self.kid.is_none() && before.any(|other| other.jwk().material() == key.jwk().material())
     }
 
     fn fits(&self, key: &PreparedKey) -> bool {
@@ -110,6 +121,9 @@ impl<'k> Search<'_, 'k> {
         let mut found = None;
         let live = self.held.live;
         for key in live.candidates(self.kid) {
+            if self.fits(key) && self.repeats(key) {
+                continue;
+            }
             let outcome = self.look_at(key, input, signature);
             let source = live.sources().get(key.source());
             let age = source.and_then(|source| source.facts.age(self.held.now));

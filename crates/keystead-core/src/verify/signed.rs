@@ -25,10 +25,11 @@ struct Signed {
 
 /// Remembers tokens whose signature was found good, so that it need not be computed again.
 ///
-/// A memory can save work and cannot change a verdict: the pipeline judges a remembered token by the
-/// policy and the keys of the moment, and one that does not pass takes the full path like any other.
+/// A memory saves work and nothing else: the pipeline judges a remembered token by the policy and the
+/// keys of the moment, and one that does not pass takes the full path like any other. The one thing it is
+/// trusted with is that what it finds has exactly the text that was asked for.
 pub trait SignedTokens {
-    /// The token with exactly this text.
+    /// The token with exactly this text. Compare all of it: a hash is no text.
     fn find(&self, text: &str) -> Option<SignedToken>;
 
     /// Remembers a token under its [`SignedToken::text`].

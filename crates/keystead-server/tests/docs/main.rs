@@ -43,6 +43,7 @@ documents! {
     design: "DESIGN.md",
     readme: "README.md",
     security: "SECURITY.md",
+    assurance: "docs/assurance.md",
     cli: "docs/cli.md",
     config: "docs/config.md",
     getting_started: "docs/getting-started.md",

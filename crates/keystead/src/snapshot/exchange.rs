@@ -10,6 +10,7 @@ use super::{LeavingKey, ProviderSnapshot, Snapshot, SourceSnapshot, format};
 use crate::crypto::{sha256, thumbprint};
 use crate::http::shown;
 use crate::provider::{Cell, Provider, Slot, SlotKind};
+use crate::refresh;
 use crate::status::timestamp;
 
 /// How far clocks may differ before it is worth a word.
@@ -115,7 +116,7 @@ fn record_source(provider: &Provider, slot: &Slot) -> Option<SourceSnapshot> {
     let leaving = cell.lifecycle.leaving().iter().filter_map(|(key, leaves)| {
         // A moment of this process's own clock, on that of the wall.
         let until = clock.wall().saturating_add(leaves.saturating_sub(clock.monotonic()));
-        Some(LeavingKey { key: Arc::new(public(key)?), until: to_the_millisecond(until) })
+        Some(LeavingKey { key: Arc::new(public(key)?), until: format::to_the_millisecond(until) })
     });
     // Providers publish the same keys in changing order; that is no change.
     keys.sort_by_cached_key(|key| (thumbprint(key), key.kid().map(ToOwned::to_owned)));
@@ -125,7 +126,7 @@ fn record_source(provider: &Provider, slot: &Slot) -> Option<SourceSnapshot> {
     Some(SourceSnapshot {
         kind: slot.kind.as_str(),
         url: shown(url),
-        confirmed: to_the_millisecond(cell.last_success?),
+        confirmed: format::to_the_millisecond(cell.last_success?),
         keys: KeySet::new(keys),
         leaving: leaving.collect(),
         endpoint,
@@ -139,11 +140,6 @@ fn public(key: &Arc<Jwk>) -> Option<Jwk> {
         return None;
     }
     Jwk::new(key.kid(), key.algorithm(), key.material().clone()).ok()
-}
-
-/// As a snapshot writes it down, so that what is read equals what was recorded.
-fn to_the_millisecond(wall: Duration) -> Duration {
-    Duration::from_millis(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Puts the keys of a snapshot in place, as far as their sources are configured and hold no younger
@@ -176,16 +172,22 @@ pub(super) fn restore(provider: &Provider, snapshot: &ProviderSnapshot) -> Vec<I
 }
 
 /// Hands the keys of a provider on to the one that takes its place under another configuration, as far
-/// as they have sources in common: issuer, kind and address, as with a snapshot, and with the same
-/// rules. What is distrusted now is not used, and what comes from elsewhere now has to come from there.
+/// as they have sources in common: issuer, kind and address, as with a snapshot. What is distrusted now
+/// is not used, and what comes from elsewhere now has to come from there: none is handed on when the
+/// network rules differ, which decide who answers at an address (`connect_to`, `ca_file`, ...).
 ///
 /// They are as old as they are, and nobody has confirmed them under this configuration.
 pub(crate) fn hand_on(from: &Provider, to: &Provider) {
+    if from.rules() != to.rules() {
+        return;
+    }
     let (was, is) = (&from.config().policy.issuer, &to.config().policy.issuer);
     let mut changes = Vec::new();
     for slot in to.slots() {
         let bound = binding(is, slot);
-        let is_it = |old: &&Slot| bound.is_some() && binding(was, old) == bound;
+        let is_it = |old: &&Slot| {
+            bound.is_some() && binding(was, old) == bound && is_led_alike(&old.kind, &slot.kind)
+        };
         let Some(old) = from.slots().iter().find(is_it) else { continue };
         let (age, restored) = {
             let cell = old.cell();
@@ -205,7 +207,18 @@ pub(crate) fn hand_on(from: &Provider, to: &Provider) {
         to.publish();
     }
     for (slot, change) in &changes {
-        crate::report::change(to, slot, change);
+        // Whatever listens must not keep a configuration from being taken over.
+        refresh::spared(|| crate::report::change(to, slot, change));
+    }
+}
+
+/// Whether two sources follow what their documents say to the same places.
+fn is_led_alike(one: &SlotKind, other: &SlotKind) -> bool {
+    match (one, other) {
+        (SlotKind::Discovery(one), SlotKind::Discovery(other)) => {
+            one.endpoint_origin() == other.endpoint_origin()
+        }
+        _ => true,
     }
 }
 

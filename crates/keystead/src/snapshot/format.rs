@@ -153,7 +153,8 @@ fn leaving_in(leaving: Value<'_>) -> Option<Result<LeavingKey, SnapshotProblem>>
 fn time(value: Value<'_>, name: &str) -> Result<Duration, SnapshotProblem> {
     let time = humantime::parse_rfc3339(&text(value, name)?).ok();
     let time = time.and_then(|moment| moment.duration_since(UNIX_EPOCH).ok());
-    time.map_or_else(|| wrong(format!("\"{name}\" is no time")), Ok)
+    let read = |time| Ok(to_the_millisecond(time));
+    time.map_or_else(|| wrong(format!("\"{name}\" is no time")), read)
 }
 
 fn member<'a>(value: Value<'a>, name: &str) -> Result<Value<'a>, SnapshotProblem> {
@@ -181,6 +182,11 @@ fn wrong<T>(what: String) -> Result<T, SnapshotProblem> {
 fn moment(wall: Duration) -> String {
     let longest = Duration::from_secs(253_402_300_799); // the last second of the year 9999
     humantime::format_rfc3339_millis(UNIX_EPOCH + wall.min(longest)).to_string()
+}
+
+/// As a snapshot writes it down, so that what is read equals what was recorded.
+pub(super) fn to_the_millisecond(wall: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Bytes in hexadecimal digits.

@@ -55,6 +55,10 @@ struct Known {
 }
 
 impl Discovery {
+    pub(crate) const fn endpoint_origin(&self) -> EndpointOrigin {
+        self.endpoint_origin
+    }
+
     pub(crate) fn new(
         provider: &str,
         issuers: Vec<String>,

@@ -10,7 +10,6 @@ use crate::config::ReadyWhen;
 use crate::counters::{Face, Verdict};
 use crate::metrics::Metrics;
 use crate::provider::Provider;
-use crate::token_cache::TokenCache;
 
 impl Verifier {
     /// Counts what a face answered, and how long judging took, for [`Verifier::metrics`]. Takes no
@@ -45,7 +44,7 @@ impl Verifier {
             providers: Metrics::of(table.providers.iter().map(|provider| &**provider)),
             unmatched: self.0.unmatched.read(),
             judging: self.0.judging.read(),
-            token_cache: table.cache.as_ref().map(TokenCache::metrics).unwrap_or_default(),
+            token_cache: self.0.remembered.now(table.cache.as_ref()),
         }
     }
 
