@@ -480,6 +480,11 @@ mod tests {
         ] {
             assert_eq!(parse(text.as_bytes(), Limits::TOKEN).unwrap_err().to_string(), shown);
         }
+        // After the name that comes again; among many, which are compared at the end, after them all.
+        let at = |text: &str| parse(text.as_bytes(), Limits::TOKEN).unwrap_err().at;
+        assert_eq!(at(r#"{"a":1,"a":2} "#), 10);
+        let many = members(30, 24, 28);
+        assert_eq!(at(&format!("{many} ")), many.len());
     }
 
     #[test]
