@@ -37,6 +37,28 @@ pub struct Claims {
     auth_time: u64,
 }
 
+/// The same, borrowed from the verified token.
+#[derive(Debug, Deserialize)]
+#[allow(dead_code, reason = "read so that reading is measured")]
+pub struct BorrowedClaims<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: &'a str,
+    iat: u64,
+    exp: u64,
+    jti: &'a str,
+    azp: &'a str,
+    scope: &'a str,
+    sid: &'a str,
+    acr: &'a str,
+    typ: &'a str,
+    email_verified: bool,
+    preferred_username: &'a str,
+    #[serde(borrow)]
+    groups: Vec<&'a str>,
+    auth_time: u64,
+}
+
 /// A verifier of these providers, with their keys in memory, that remembers this many tokens.
 pub fn verifier(providers: impl IntoIterator<Item = ProviderConfig>, cached: usize) -> Verifier {
     let builder = Verifier::builder().cached_tokens(cached);

@@ -1,8 +1,10 @@
 //! What the library takes besides the signature check.
 
+use std::hint::black_box;
+
 use aws_lc_rs::hmac;
 use keystead::core::{Requirements, TokenLimits, UnverifiedToken};
-use keystead_bench::library::{self, Claims, ISSUER, SECRET};
+use keystead_bench::library::{self, BorrowedClaims, Claims, ISSUER, SECRET};
 use keystead_bench::tokens;
 use keystead_testkit::SigningKey;
 
@@ -10,7 +12,7 @@ use crate::calls::each;
 use crate::figure::{Figure, Measured};
 use crate::machine::on_last_core;
 use crate::pipeline::Pipeline;
-use crate::rounds::interleaved;
+use crate::rounds::{Samples, interleaved};
 use crate::{Bench, Result, primitive};
 
 const ROUNDS: usize = 25;
@@ -33,16 +35,21 @@ fn with_yes() -> Result<Vec<Figure>> {
     let verified = tokens.iter().take(AT_HAND).map(|token| verifier.verify(token));
     let verified: std::result::Result<Vec<_>, _> = verified.collect();
     let verified = verified.map_err(|refused| refused.to_string())?;
-    let [registered, parse, typed] = interleaved(
+    let [registered, parse, borrowed, owned] = interleaved(
         ROUNDS,
         [
             each(&tokens, |token| pipeline.verify(token, now)),
             each(&tokens, |token| parse(token)),
+            each(&verified, |verified| Ok(verified.claims_as::<BorrowedClaims<'_>>()?)),
             each(&verified, |verified| Ok(verified.claims_as::<Claims>()?)),
         ],
     )?;
-    let part = |samples: &crate::rounds::Samples| samples.measured().p25;
-    let claims = format!("{:.2} us for the claims as a struct", part(&typed));
+    let part = |samples: &Samples| samples.measured().p25;
+    let typed = |name: &str, typed: &Samples, whose| {
+        Figure::new(name, "us", Measured::sum(&registered, typed))
+            .at_most(TYPED_BAR_US)
+            .notes(format!("{:.2} us for the claims as a struct that {whose}", part(typed)))
+    };
     Ok(vec![
         Figure::new("overhead.registered_us", "us", registered.measured())
             .at_most(REGISTERED_BAR_US)
@@ -51,9 +58,8 @@ fn with_yes() -> Result<Vec<Figure>> {
                 part(&parse),
                 part(&registered) - part(&parse)
             )),
-        Figure::new("overhead.typed_us", "us", Measured::sum(&registered, &typed))
-            .at_most(TYPED_BAR_US)
-            .notes(claims),
+        typed("overhead.typed_us", &borrowed, "borrows its strings"),
+        typed("overhead.typed_owned_us", &owned, "owns its strings"),
     ])
 }
 
@@ -76,11 +82,15 @@ fn with_secret() -> Result<Vec<Figure>> {
         let verified = verifier.verify_at(token, now, &requirements);
         Ok(verified.map_err(|refused| refused.to_string())?)
     };
-    let [alone, registered, typed] = interleaved(
+    let [alone, registered, borrowed, owned] = interleaved(
         ROUNDS,
         [
             each(&signed, |(input, signature)| Ok(hmac::verify(&secret, input, signature)?)),
             each(&tokens, verify),
+            each(&tokens, |token| {
+                black_box(&verify(token)?.claims_as::<BorrowedClaims<'_>>()?);
+                Ok(())
+            }),
             each(&tokens, |token| Ok(verify(token)?.claims_as::<Claims>()?)),
         ],
     )?;
@@ -90,6 +100,7 @@ fn with_secret() -> Result<Vec<Figure>> {
     };
     Ok(vec![
         less("overhead.face_registered_us", &registered).at_most(REGISTERED_BAR_US),
-        less("overhead.face_typed_us", &typed).at_most(TYPED_BAR_US),
+        less("overhead.face_typed_us", &borrowed).at_most(TYPED_BAR_US),
+        less("overhead.face_typed_owned_us", &owned).at_most(TYPED_BAR_US),
     ])
 }

@@ -1,9 +1,11 @@
 //! What the library takes for a token, beside the signature check that nobody can do without, and
 //! beside its peers.
 
+use std::hint::black_box;
+
 use aws_lc_rs::signature::ParsedPublicKey;
 use keystead::core::{Algorithm, Requirements};
-use keystead_bench::library::{self, Claims, ISSUER};
+use keystead_bench::library::{self, BorrowedClaims, Claims, ISSUER};
 use keystead_bench::tokens::{self, AUDIENCE};
 use keystead_testkit::SigningKey;
 use serde_json::Value;
@@ -48,6 +50,9 @@ pub(crate) fn measure(_: &Bench) -> Result<Vec<Figure>> {
 struct Costs {
     /// The signature alone.
     primitive: Samples,
+    /// Into a struct that borrows its strings.
+    borrowed: Samples,
+    /// Into one that owns them, as the peers do.
     library: Samples,
     jsonwebtoken: Samples,
     jsonwebtoken_9: Samples,
@@ -60,22 +65,26 @@ impl Costs {
         let public: ParsedPublicKey = primitive::parsed(key)?;
         let verifier = library::verifier([library::provider("bench", ISSUER, key)?], 0);
         let (now, requirements) = (library::now()?, Requirements::default());
-        let library = |token: &String| {
+        let verify = |token: &String| {
             let verified = verifier.verify_at(token, now, &requirements);
-            Ok(verified.map_err(|refused| refused.to_string())?.claims_as::<Claims>()?)
+            verified.map_err(|refused| refused.to_string())
         };
         let newest = newest(key)?;
         let older = older(key)?;
-        let [primitive, library, jsonwebtoken, jsonwebtoken_9] = interleaved(
+        let [primitive, borrowed, library, jsonwebtoken, jsonwebtoken_9] = interleaved(
             ROUNDS,
             [
                 each(&signed, |(input, signature)| Ok(public.verify_sig(input, signature)?)),
-                each(&tokens, library),
+                each(&tokens, |token| {
+                    black_box(&verify(token)?.claims_as::<BorrowedClaims<'_>>()?);
+                    Ok(())
+                }),
+                each(&tokens, |token| Ok(verify(token)?.claims_as::<Claims>()?)),
                 each(&tokens, newest),
                 each(&tokens, older),
             ],
         )?;
-        Ok(Self { primitive, library, jsonwebtoken, jsonwebtoken_9 })
+        Ok(Self { primitive, borrowed, library, jsonwebtoken, jsonwebtoken_9 })
     }
 
     fn figures(&self, bars: &Bars) -> Vec<Figure> {
@@ -87,7 +96,14 @@ impl Costs {
         let (ours, alone) = (&self.library, &self.primitive);
         let beside = |peer: &Samples| format!("{} beside {}", micros(ours), micros(peer));
         vec![
-            times("ratio", ours, alone, format!("{} of aws-lc alone", beside(alone)))
+            times(
+                "ratio",
+                &self.borrowed,
+                alone,
+                format!("{} beside {} of aws-lc alone", micros(&self.borrowed), micros(alone)),
+            )
+            .at_most(bars.of_primitive),
+            times("owned_ratio", ours, alone, format!("{} of aws-lc alone", beside(alone)))
                 .at_most(bars.of_primitive),
             times("over_jsonwebtoken_11", &self.jsonwebtoken, ours, beside(&self.jsonwebtoken))
                 .at_least(bars.over_jsonwebtoken),
