@@ -7,7 +7,7 @@ use crate::rejection::Reason;
 use crate::span::Span;
 use crate::token::{Segment, json_refused};
 
-/// A claim that is read on every verification.
+/// A claim that is looked up for every token.
 #[derive(Clone, Copy)]
 pub(crate) enum Registered {
     Issuer,
@@ -17,10 +17,13 @@ pub(crate) enum Registered {
     IssuedAt,
     Subject,
     Id,
+    Scope,
+    Scp,
+    Scopes,
 }
 
 impl Registered {
-    const COUNT: usize = 7;
+    const COUNT: usize = 10;
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -31,6 +34,9 @@ impl Registered {
             Self::IssuedAt => "iat",
             Self::Subject => "sub",
             Self::Id => "jti",
+            Self::Scope => "scope",
+            Self::Scp => "scp",
+            Self::Scopes => "scopes",
         }
     }
 
@@ -43,6 +49,9 @@ impl Registered {
             "iat" => Self::IssuedAt,
             "sub" => Self::Subject,
             "jti" => Self::Id,
+            "scope" => Self::Scope,
+            "scp" => Self::Scp,
+            "scopes" => Self::Scopes,
             _ => return None,
         })
     }
@@ -195,8 +204,8 @@ impl<'a> Claims<'a> {
     #[must_use]
     pub fn scopes(self) -> Vec<Cow<'a, str>> {
         let mut scopes = Vec::new();
-        for name in ["scope", "scp", "scopes"] {
-            let Some(value) = self.member(name) else { continue };
+        for claim in [Registered::Scope, Registered::Scp, Registered::Scopes] {
+            let Some(value) = self.registered(claim) else { continue };
             match value.as_str() {
                 Some(Cow::Borrowed(list)) => {
                     scopes.extend(list.split_ascii_whitespace().map(Cow::Borrowed));

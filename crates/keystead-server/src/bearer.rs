@@ -35,9 +35,11 @@ fn of_value(value: &[u8]) -> Result<&str, Reason> {
     let scheme = parts.next().unwrap_or_default();
     let token = parts.next().unwrap_or_default().trim_ascii_start();
     // A token holds no comma (RFC 6750 section 2.1), so one stands between two credentials.
-    let mut others = value.split(|byte| *byte == b',').skip(1);
-    if is_bearer(scheme) && value.contains(&b',') || others.any(starts_with_bearer) {
-        return Err(Reason::SeveralCredentials);
+    if value.contains(&b',') {
+        let mut others = value.split(|byte| *byte == b',').skip(1);
+        if is_bearer(scheme) || others.any(starts_with_bearer) {
+            return Err(Reason::SeveralCredentials);
+        }
     }
     if !is_bearer(scheme) {
         return Err(Reason::NotBearer { scheme: shown_scheme(scheme).into() });

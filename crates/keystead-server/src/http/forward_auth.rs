@@ -33,11 +33,7 @@ pub(crate) async fn answer<B>(shared: &Shared, caller: Caller, request: Request<
     };
     let presented = bearer::token(&head.headers);
     match judge(shared, &asked, presented, |token| identity::headers(&token)).await {
-        Ok(identity) => {
-            let mut answer = respond::empty(StatusCode::OK);
-            answer.headers_mut().extend(identity);
-            answer
-        }
+        Ok(identity) => respond::empty_with(StatusCode::OK, identity),
         Err(refused) => refusal::answer(&refused, shared.refusal_detail),
     }
 }

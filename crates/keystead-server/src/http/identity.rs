@@ -1,5 +1,6 @@
 //! Who a token is, as headers for the service behind the proxy.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use hyper::HeaderMap;
@@ -56,17 +57,24 @@ fn fitting<'a>(scopes: impl Iterator<Item = &'a str>) -> String {
     all
 }
 
-fn encode(text: &str) -> String {
+fn encode(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
-        if matches!(byte, 0x21..=0x7e) && byte != b'%' {
+        if is_plain(byte) {
             encoded.push(char::from(byte));
         } else {
             // Writing into a String cannot fail.
             let _infallible = write!(encoded, "%{byte:02X}");
         }
     }
-    encoded
+    Cow::Owned(encoded)
+}
+
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, 0x21..=0x7e) && byte != b'%'
 }
 
 /// What was encoded is visible ASCII and always fits.

@@ -3,16 +3,22 @@
 use http_body_util::Full;
 use hyper::body::{Body, Bytes};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
-use hyper::{Method, Response, StatusCode};
+use hyper::{HeaderMap, Method, Response, StatusCode};
 
 /// A whole answer.
 pub(crate) type Answer = Response<Full<Bytes>>;
 
 /// An answer without a body.
 pub(crate) fn empty(status: StatusCode) -> Answer {
+    empty_with(status, HeaderMap::new())
+}
+
+/// The same, with these headers.
+pub(crate) fn empty_with(status: StatusCode, mut headers: HeaderMap) -> Answer {
+    headers.insert(CACHE_CONTROL, NO_STORE);
     let mut answer = Response::new(Full::default());
     *answer.status_mut() = status;
-    answer.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    *answer.headers_mut() = headers;
     answer
 }
 
