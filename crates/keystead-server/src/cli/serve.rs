@@ -1,12 +1,14 @@
 //! `keystead serve`: the verifier behind HTTP, until it is told to end.
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{io, thread};
 
 use keystead::config::{Config, NoticeLevel, ServerConfig};
 use keystead::{Clock, SystemClock, Verifier};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
@@ -35,20 +37,27 @@ pub(crate) fn run(config: Config) -> ExitCode {
 struct Failed;
 
 fn start(config: Config, log: Log) -> Result<End, Failed> {
-    // Its default is one worker thread per core.
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| failed("cannot start a runtime", &error))?;
+    let runtime = runtime().map_err(|error| failed("cannot start a runtime", &error))?;
     let end = serve(config, &runtime, log);
     // Nothing that is still running there is waited for: it had its time.
     runtime.shutdown_background();
     end
 }
 
+/// A thread for each core. On a single one, as a sidecar may have, this thread does all of it: another
+/// one would only have to be woken for each request.
+fn runtime() -> io::Result<Runtime> {
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let mut builder =
+        if cores == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    builder.enable_all().build()
+}
+
 fn serve(config: Config, runtime: &Runtime, log: Log) -> Result<End, Failed> {
     let server = config.server.clone();
     let signals = runtime.block_on(async { Ok((Signals::listen()?, Hangups::listen()?)) });
     let (mut signals, hangups) =
-        signals.map_err(|error: std::io::Error| failed("cannot listen for signals", &error))?;
+        signals.map_err(|error: io::Error| failed("cannot listen for signals", &error))?;
     let faces = runtime.block_on(Faces::bind(&server)).map_err(|error| {
         let (setting, address) = (error.setting(), error.address());
         tracing::error!(event = "server.bind_failed", setting, address, "{error}");

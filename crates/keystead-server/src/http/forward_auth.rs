@@ -32,8 +32,9 @@ pub(crate) async fn answer<B>(shared: &Shared, caller: Caller, request: Request<
         since: shared.decisions.now(),
     };
     let presented = bearer::token(&head.headers);
-    match judge(shared, &asked, presented, |token| identity::headers(&token)).await {
-        Ok(identity) => respond::empty_with(StatusCode::OK, identity),
+    match judge(shared, &asked, presented, |token| identity::add(&token, respond::headers())).await
+    {
+        Ok(headers) => respond::empty_with(StatusCode::OK, headers),
         Err(refused) => refusal::answer(&refused, shared.refusal_detail),
     }
 }

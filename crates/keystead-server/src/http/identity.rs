@@ -11,7 +11,7 @@ use keystead::core::{Reason, Rejection};
 /// How many bytes one header may have.
 const LONGEST: usize = 1024;
 
-/// The identity headers, each of them on every allow and empty when its claim is absent: a header
+/// Adds the identity headers, each of them on every allow and empty when its claim is absent: a header
 /// that is not there lets one through that the client made up.
 ///
 /// Bytes outside 0x21 to 0x7E and `%` are percent-encoded, so that a claim cannot end a header or
@@ -21,9 +21,8 @@ const LONGEST: usize = 1024;
 /// When the subject or the issuer does not fit. A name that was cut off could be somebody else's,
 /// so there is no identity to hand on. Scopes that do not fit are left out instead, whole: a token
 /// may always do less than it could.
-pub(crate) fn headers(token: &VerifiedToken) -> Result<HeaderMap, Rejection> {
+pub(crate) fn add(token: &VerifiedToken, mut headers: HeaderMap) -> Result<HeaderMap, Rejection> {
     let claims = token.claims();
-    let mut headers = HeaderMap::with_capacity(8);
     let subject = claims.subject().unwrap_or_default();
     headers.insert(SUBJECT, whole("subject", &subject)?);
     headers.insert(ISSUER, whole("issuer", &token.issuer())?);

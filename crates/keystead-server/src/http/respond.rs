@@ -10,12 +10,18 @@ pub(crate) type Answer = Response<Full<Bytes>>;
 
 /// An answer without a body.
 pub(crate) fn empty(status: StatusCode) -> Answer {
-    empty_with(status, HeaderMap::new())
+    empty_with(status, headers())
 }
 
-/// The same, with these headers.
-pub(crate) fn empty_with(status: StatusCode, mut headers: HeaderMap) -> Answer {
+/// The headers of every answer.
+pub(crate) fn headers() -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(8);
     headers.insert(CACHE_CONTROL, NO_STORE);
+    headers
+}
+
+/// An answer without a body that has grown out of [`headers`].
+pub(crate) fn empty_with(status: StatusCode, headers: HeaderMap) -> Answer {
     let mut answer = Response::new(Full::default());
     *answer.status_mut() = status;
     *answer.headers_mut() = headers;
