@@ -208,6 +208,22 @@ fn a_key_under_many_kids_is_one_to_choose_from() {
     }
 }
 
+/// Which kid a key is reported under does not depend on what is remembered.
+#[test]
+fn a_key_that_got_another_kid_in_front_is_reported_under_that_one() {
+    let text = Mint::new().signed_by(&ec(None, b'a'));
+    let memory = Memory::default();
+    let keys = |kids: &[&str]| KeySet::new(kids.iter().map(|kid| ec(Some(kid), b'a')));
+    let old = PublishedKeys::prepare([(source(), &keys(&["old"]))], &ToyBackend, None);
+    let rotating = Rotating::new(old);
+    assert_eq!(rotating.verify(&text, &memory).unwrap().kid(), Some("old"));
+    let both = [(source(), &keys(&["new", "old"]))];
+    rotating.publish(PublishedKeys::prepare(both, &ToyBackend, Some(&rotating.now())));
+    let remembered = rotating.verify(&text, &memory);
+    assert_eq!(remembered.as_ref().unwrap().kid(), Some("new"));
+    assert_eq!(seen(&remembered), seen(&rotating.verify(&text, &Memory::default())));
+}
+
 /// A key set is published after a signature was checked with the old one and before that is
 /// remembered: the memory holds a dead key's verdict for a moment, and nobody is told so.
 #[test]

@@ -455,4 +455,48 @@ mod tests {
         let disabled = Rejection::new(Reason::ProviderDisabled { disabled });
         assert_eq!(disabled.hint(), "issuer is not set");
     }
+
+    /// What an integration test cannot reach or has no need of; tests/refusals.rs has the others.
+    #[test]
+    fn what_no_token_is_refused_with_there_has_its_words_here() {
+        let rejection = |reason| Rejection::of_provider(reason, Arc::from("acme"), || None);
+        let kid = || Some("k".into());
+        for (reason, sentence) in [
+            (Reason::Missing, "no credentials were presented"),
+            (Reason::SeveralCredentials, "more than one credential was presented"),
+            (Reason::WrongType { presented: None, expected: Vec::new() }, "token has no typ"),
+            (
+                Reason::ClaimType { claim: "sub".into(), found: Kind::Number },
+                "claim \"sub\" has the wrong JSON type: it is a number",
+            ),
+            (
+                Reason::NoKeyInTime { kid: kid() },
+                "no key with kid \"k\" is known yet, the provider is being asked",
+            ),
+            (
+                Reason::NoKeyInTime { kid: None },
+                "no key that fits the token is known yet, the provider is being asked",
+            ),
+            (
+                Reason::BadSignature { candidates: 3 },
+                "the signature was made by none of the 3 keys that fit",
+            ),
+        ] {
+            assert_eq!(rejection(reason).sentence(), sentence);
+        }
+        for (reason, hint) in [
+            (Reason::Missing, "send the header \"Authorization: Bearer TOKEN\""),
+            (
+                Reason::NotBearer { scheme: "Basic".into() },
+                "only \"Authorization: Bearer TOKEN\" is accepted",
+            ),
+            (Reason::SeveralCredentials, "send exactly one Authorization header with one token"),
+            (
+                Reason::MissingClaim { claim: "iat".into() },
+                "providers.acme.max_token_age or providers.acme.required_claims.iat asks for it",
+            ),
+        ] {
+            assert_eq!(rejection(reason).hint(), hint);
+        }
+    }
 }

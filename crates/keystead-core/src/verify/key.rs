@@ -73,14 +73,15 @@ impl<'k> Search<'_, 'k> {
     fn finds_again(mut self, known: &Arc<PreparedKey>) -> Result<&'k Arc<PreparedKey>, Reason> {
         self.check_ambiguity()?;
         for key in self.held.live.candidates(self.kid) {
-            if self.fits(key) {
-                if Arc::ptr_eq(key, known) {
-                    return Ok(key);
-                }
-                self.tried += usize::from(!self.repeats(key));
-                if self.tried >= MAX_CANDIDATES {
-                    break;
-                }
+            if !self.fits(key) || self.repeats(key) {
+                continue;
+            }
+            if Arc::ptr_eq(key, known) {
+                return Ok(key);
+            }
+            self.tried += 1;
+            if self.tried >= MAX_CANDIDATES {
+                break;
             }
         }
         Err(self.not_held())
@@ -88,7 +89,7 @@ impl<'k> Search<'_, 'k> {
 
     /// Without a kid every fitting key is meant, which must not be too many.
     fn check_ambiguity(&self) -> Result<(), Reason> {
-        if self.kid.is_none() && self.fitting().count() > MAX_CANDIDATES {
+        if self.kid.is_none() && self.fitting().nth(MAX_CANDIDATES).is_some() {
             let fitting = self.fitting().filter(|key| !self.repeats(key)).count();
             if fitting > MAX_CANDIDATES {
                 return Err(Reason::Ambiguous { fitting });
