@@ -301,6 +301,12 @@ impl Watch {
                 self.spent = Some(self.now);
                 self.asking = Some(BTreeSet::from([kid]));
             }
+            // A source that hangs does not hold up its siblings for longer than the cooldown.
+            (Wish::Start, Some(asking)) => {
+                assert!(!cooling, "asked again within the cooldown");
+                self.spent = Some(self.now);
+                asking.insert(kid);
+            }
             (Wish::Refused, None) => {}
             (wish, asking) => panic!("{wish:?} while asking for {asking:?}"),
         }

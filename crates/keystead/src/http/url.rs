@@ -205,9 +205,15 @@ fn is_refused(c: char) -> bool {
     c.is_whitespace() || c.is_control() || c == '\\'
 }
 
-/// The text as it may be shown: queries and fragments may hold secrets, and a key may stand where a
-/// URL belongs.
+/// The text as it may be shown: queries and fragments may hold secrets, a key may stand where a URL
+/// belongs, and what follows the host's colon and is no port may be a password whose `@` is missing.
 fn shown(text: &str) -> String {
+    let authority = after_scheme(text.trim()).map_or("", authority);
+    let after_host = authority.rsplit_once(']').map_or(authority, |(_, rest)| rest);
+    let port = after_host.split_once(':').map_or("", |(_, port)| port);
+    if !port.chars().all(|c| c.is_ascii_digit()) {
+        return "...".to_owned();
+    }
     if text.contains("-----") || text.contains(['{', '[', '"']) && !text.contains("://") {
         return "...".to_owned();
     }
@@ -273,6 +279,17 @@ mod tests {
         ] {
             parse_operator_url(text).unwrap();
         }
+    }
+
+    /// Whatever else is wrong with it.
+    #[test]
+    fn a_password_whose_at_sign_is_missing_is_not_shown() {
+        for text in ["https://u:hunter2  ", " https://u:hunter2/x", "https://[::1]:hunter2 "] {
+            let problem = problem(text);
+            let said = format!("{problem} {} {problem:?}", problem.hint());
+            assert!(!said.contains("hunter2"), "{said}");
+        }
+        assert!(problem(" https://h:8443/x").hint().contains("https://h:8443/x"));
     }
 
     /// G3
