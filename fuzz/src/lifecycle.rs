@@ -146,8 +146,12 @@ impl Watch {
         materials(self.machine.keys().keys())
     }
 
+    /// Those that leave altogether, and not one of their kids only.
     fn leaving(&self) -> BTreeSet<u8> {
-        materials(self.machine.leaving().iter().map(|(key, _)| key))
+        let leaving = self.machine.leaving().iter().map(|(key, _)| key);
+        let leaves = |key: &&Arc<Jwk>| leaving.clone().any(|other| Arc::ptr_eq(other, key));
+        let stay = materials(self.machine.keys().keys().iter().filter(|key| !leaves(key)));
+        materials(leaving.clone()).difference(&stay).copied().collect()
     }
 
     /// Told from the outside: keys are held that are not too old.
