@@ -98,7 +98,7 @@ start() {
     ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=0 "$work/build/$host/release/$name" \
         "$work/corpus/$name" "$work/seeds/$name" "${dictionary[@]}" \
         -artifact_prefix="$work/found/$name-" -max_total_time="$seconds" -max_len=8192 -timeout=10 \
-        -rss_limit_mb=2048 -print_final_stats=1 >"$work/log/$name" 2>&1 </dev/null &
+        -rss_limit_mb=2048 -seed="${FUZZ_SEED:-0}" -print_final_stats=1 >"$work/log/$name" 2>&1 </dev/null &
     running[$!]=$name started[$!]=$SECONDS
 }
 
