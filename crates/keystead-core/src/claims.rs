@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::{self, Limits, Value};
+use crate::json::{self, Escapes, Kind, Limits, Value};
 use crate::rejection::Reason;
 use crate::span::Span;
 use crate::token::{Segment, json_refused};
@@ -127,12 +127,19 @@ impl<'a> Claims<'a> {
     pub fn member(self, name: &str) -> Option<Value<'a>> {
         match Registered::named(name) {
             Some(claim) => self.registered(claim),
-            None => Value::checked(self.text()).member(name),
+            None => Value::checked(self.text(), Escapes::Maybe).member(name),
         }
     }
 
     pub(crate) fn registered(self, claim: Registered) -> Option<Value<'a>> {
         self.index.value(self.text, claim)
+    }
+
+    /// Whether a claim is a string, if it is there.
+    pub(crate) fn is_string(self, claim: Registered) -> Option<bool> {
+        let span = (*self.index.spans.get(claim as usize)?)?;
+        // Nearly always known without a look at the text, which may be far from the processor.
+        Some(span.is_plain_string() || span.value(self.text).kind() == Kind::String)
     }
 
     /// A claim that is a string.

@@ -101,6 +101,9 @@ impl<'a> Header<'a> {
     #[must_use]
     pub fn unsupported(self) -> Vec<String> {
         let mut names = Vec::new();
+        if let (None, None, None) = (self.index.crit, self.index.b64, self.index.zip) {
+            return names;
+        }
         if let Some(crit) = self.index.crit.as_ref().map(|s| s.value(self.text)) {
             names.extend(
                 crit.elements()

@@ -103,9 +103,27 @@ impl fmt::Display for JsonError {
 }
 
 /// A well-formed JSON value, as the text it was written in.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Value<'a> {
     text: &'a str,
+    escapes: Escapes,
+}
+
+impl PartialEq for Value<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Value<'_> {}
+
+/// Whether the text of a value may have escapes in it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Escapes {
+    /// A string without any: what stands between its quotes is what it says.
+    None,
+    /// Nobody has looked.
+    Maybe,
 }
 
 /// The kind of a JSON value.
@@ -171,8 +189,12 @@ fn utf8(bytes: &[u8]) -> Result<&str, JsonError> {
 
 impl<'a> Value<'a> {
     /// A value whose text was checked before.
-    pub(crate) const fn checked(text: &'a str) -> Self {
-        Self { text }
+    pub(crate) const fn checked(text: &'a str, escapes: Escapes) -> Self {
+        Self { text, escapes }
+    }
+
+    pub(crate) const fn escapes(self) -> Escapes {
+        self.escapes
     }
 
     /// The text of the value.
@@ -204,7 +226,10 @@ impl<'a> Value<'a> {
     #[must_use]
     pub fn as_str(self) -> Option<Cow<'a, str>> {
         let inner = self.text.strip_prefix('"')?.strip_suffix('"')?;
-        Some(unescape(inner))
+        Some(match self.escapes {
+            Escapes::None => Cow::Borrowed(inner),
+            Escapes::Maybe => unescape(inner),
+        })
     }
 
     /// The number as binary64 (RFC 8259 section 6); too large a magnitude is an infinity.

@@ -2,28 +2,41 @@
 
 use core::num::NonZeroU32;
 
-use crate::json::Value;
+use crate::json::{Escapes, Value};
 
-/// A range of a text. Texts are at most as large as a token or a document, so 32 bits suffice.
+/// A range of a text. Texts are at most as large as a token or a document, so 31 bits suffice.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Span {
+    /// Where it starts, and [`PLAIN`].
     start: u32,
     /// No value is empty, so that a place for an absent one takes no more room.
     end: NonZeroU32,
 }
+
+/// Set for a string without escapes.
+const PLAIN: u32 = 1 << 31;
 
 impl Span {
     /// Where `value`, a slice of `text`, stands in it.
     pub(crate) fn of(text: &str, value: Value<'_>) -> Self {
         let start = (value.text().as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
         let end = start.saturating_add(value.text().len());
-        let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).min(PLAIN - 1);
         let end = NonZeroU32::new(narrow(end)).unwrap_or(NonZeroU32::MAX);
-        Self { start: narrow(start), end }
+        let plain = if value.escapes() == Escapes::None { PLAIN } else { 0 };
+        Self { start: narrow(start) | plain, end }
+    }
+
+    /// Whether the value is a string without escapes; asks nothing of the text.
+    pub(crate) const fn is_plain_string(self) -> bool {
+        self.start & PLAIN != 0
     }
 
     /// The value again.
     pub(crate) fn value(self, text: &str) -> Value<'_> {
-        Value::checked(text.get(self.start as usize..self.end.get() as usize).unwrap_or("null"))
+        let (start, end) = (self.start & !PLAIN, self.end.get());
+        let escapes = if self.is_plain_string() { Escapes::None } else { Escapes::Maybe };
+        let text = text.get(start as usize..end as usize);
+        text.map_or(Value::checked("null", Escapes::Maybe), |text| Value::checked(text, escapes))
     }
 }

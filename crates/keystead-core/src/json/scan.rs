@@ -5,7 +5,7 @@
 
 use super::names::Names;
 use super::strings::{Raw, after_plain_bytes};
-use super::{Duplicates, INSIDE, JsonError, JsonProblem, Limits, Value};
+use super::{Duplicates, Escapes, INSIDE, JsonError, JsonProblem, Limits, Value};
 
 /// A scan of one text.
 #[derive(Clone, Debug)]
@@ -21,6 +21,9 @@ pub(super) struct Stop;
 
 /// Where the next step starts.
 type Step = Result<usize, Stop>;
+
+/// The same after a value.
+type AfterValue = Result<(usize, Escapes), Stop>;
 
 impl<'a> Scan<'a> {
     pub(super) const fn new(text: &'a str, limits: Limits) -> Self {
@@ -41,9 +44,9 @@ impl<'a> Scan<'a> {
     /// A whole document.
     pub(super) fn document(&mut self) -> Result<Value<'a>, Stop> {
         let start = self.space(0);
-        let end = self.value(start, 0)?;
+        let (end, escapes) = self.value(start, 0)?;
         self.end(end)?;
-        Ok(self.slice(start, end))
+        Ok(self.slice(start, end, escapes))
     }
 
     /// A whole document that must be an object.
@@ -58,7 +61,7 @@ impl<'a> Scan<'a> {
         }
         let end = self.object(start, 1, member)?;
         self.end(end)?;
-        Ok(self.slice(start, end))
+        Ok(self.slice(start, end, Escapes::Maybe))
     }
 
     /// What ended the scan.
@@ -76,8 +79,8 @@ impl<'a> Scan<'a> {
         if matches!(self.peek(start), None | Some(b']' | b'}')) {
             return None;
         }
-        let end = self.value(start, INSIDE).ok()?;
-        Some((self.slice(start, end), end))
+        let (end, escapes) = self.value(start, INSIDE).ok()?;
+        Some((self.slice(start, end, escapes), end))
     }
 
     /// The value of the member whose name ends at `at`, in a text that was checked before, and where
@@ -85,8 +88,8 @@ impl<'a> Scan<'a> {
     pub(super) fn after_name(&mut self, at: usize) -> Option<(Value<'a>, usize)> {
         let colon = self.space(at);
         let start = self.space(colon + 1);
-        let end = self.value(start, INSIDE).ok()?;
-        Some((self.slice(start, end), end))
+        let (end, escapes) = self.value(start, INSIDE).ok()?;
+        Some((self.slice(start, end, escapes), end))
     }
 
     const fn bytes(&self) -> &'a [u8] {
@@ -105,8 +108,8 @@ impl<'a> Scan<'a> {
     }
 
     /// Both ends of a value are beside ASCII characters, so that they split none.
-    fn slice(&self, start: usize, end: usize) -> Value<'a> {
-        Value::checked(self.text.get(start..end).unwrap_or("null"))
+    fn slice(&self, start: usize, end: usize, escapes: Escapes) -> Value<'a> {
+        Value::checked(self.text.get(start..end).unwrap_or("null"), escapes)
     }
 
     #[inline]
@@ -124,9 +127,9 @@ impl<'a> Scan<'a> {
 
     /// One value; `depth` is how many arrays and objects are open around it.
     #[inline]
-    fn value(&mut self, at: usize, depth: usize) -> Step {
-        match self.peek(at) {
-            Some(b'"') => self.string(at).map(|(end, _)| end),
+    fn value(&mut self, at: usize, depth: usize) -> AfterValue {
+        let end = match self.peek(at) {
+            Some(b'"') => return self.string(at),
             Some(b'{') => self.object(at, depth.saturating_add(1), |_, _| ()),
             Some(b'[') => self.array(at, depth.saturating_add(1)),
             Some(b't') => self.literal(at, "true"),
@@ -134,7 +137,8 @@ impl<'a> Scan<'a> {
             Some(b'n') => self.literal(at, "null"),
             Some(b'-' | b'0'..=b'9') => self.number(at),
             _ => self.stop(at, JsonProblem::Syntax),
-        }
+        };
+        end.map(|end| (end, Escapes::Maybe))
     }
 
     fn literal(&mut self, at: usize, word: &str) -> Step {
@@ -153,7 +157,7 @@ impl<'a> Scan<'a> {
             return Ok(at + 1);
         }
         loop {
-            at = self.value(at, depth)?;
+            (at, _) = self.value(at, depth)?;
             at = self.space(at);
             match self.peek(at) {
                 Some(b',') => at = self.space(at + 1),
@@ -189,8 +193,9 @@ impl<'a> Scan<'a> {
                 return self.stop(at, JsonProblem::Syntax);
             }
             let start = self.space(at + 1);
-            at = self.value(start, depth)?;
-            member(&name, self.slice(start, at));
+            let (end, escapes) = self.value(start, depth)?;
+            member(&name, self.slice(start, end, escapes));
+            at = end;
             at = self.space(at);
             match self.peek(at) {
                 Some(b',') => at = self.space(at + 1),
@@ -210,24 +215,24 @@ impl<'a> Scan<'a> {
         if self.peek(at) != Some(b'"') {
             return self.stop(at, JsonProblem::Syntax);
         }
-        let (end, escaped) = self.string(at)?;
+        let (end, escapes) = self.string(at)?;
         let text = self.text.get(at + 1..end - 1).unwrap_or_default();
-        Ok(Raw { text, start: at + 1, escaped })
+        Ok(Raw { text, start: at + 1, escapes })
     }
 
-    /// One string, from its first quote on; where it ends, and whether it has escapes.
+    /// One string, from its first quote on.
     #[inline]
-    fn string(&mut self, at: usize) -> Result<(usize, bool), Stop> {
-        let mut escaped = false;
+    fn string(&mut self, at: usize) -> AfterValue {
+        let mut escapes = Escapes::None;
         let mut at = at + 1;
         loop {
             at = after_plain_bytes(self.bytes(), at);
             match self.peek(at) {
-                Some(b'"') => return Ok((at + 1, escaped)),
+                Some(b'"') => return Ok((at + 1, escapes)),
                 Some(b'\\') => at = self.escape(at + 1)?,
                 _ => return self.stop(at, JsonProblem::Syntax),
             }
-            escaped = true;
+            escapes = Escapes::Maybe;
         }
     }
 

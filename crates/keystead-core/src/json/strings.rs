@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 
+use super::Escapes;
+
 /// What stands between the quotes of a string, escapes unresolved.
 #[derive(Clone, Copy)]
 pub(super) struct Raw<'a> {
     pub(super) text: &'a str,
     /// Where it starts in the document.
     pub(super) start: usize,
-    pub(super) escaped: bool,
+    pub(super) escapes: Escapes,
 }
 
 impl<'a> Raw<'a> {
@@ -18,7 +20,10 @@ impl<'a> Raw<'a> {
     }
 
     pub(super) fn unescaped(self) -> Cow<'a, str> {
-        if self.escaped { unescape(self.text) } else { Cow::Borrowed(self.text) }
+        match self.escapes {
+            Escapes::None => Cow::Borrowed(self.text),
+            Escapes::Maybe => unescape(self.text),
+        }
     }
 }
 

@@ -168,15 +168,12 @@ pub(crate) fn admit_critical(header: Header<'_>) -> Result<(), Reason> {
 
 /// `sub` and `jti` (RFC 7519 sections 4.1.2 and 4.1.7), if they are there, must be strings.
 pub(crate) fn check_types(claims: Claims<'_>) -> Result<(), Reason> {
-    for claim in [Registered::Subject, Registered::Id] {
-        match claims.registered(claim) {
-            Some(value) if value.kind() != Kind::String => {
-                return Err(wrong_type(claim.name(), value));
-            }
-            _ => {}
-        }
+    let mut strings = [Registered::Subject, Registered::Id].into_iter();
+    let wrong = strings.find(|claim| claims.is_string(*claim) == Some(false));
+    match wrong.and_then(|claim| Some((claim, claims.registered(claim)?))) {
+        Some((claim, value)) => Err(wrong_type(claim.name(), value)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// The first number that no longer fits a signed 64-bit count of seconds.
