@@ -182,7 +182,11 @@ pub fn parse_object<'a>(
     scan.object_document(member).map_err(|stop| scan.explain(stop))
 }
 
-fn utf8(bytes: &[u8]) -> Result<&str, JsonError> {
+/// The text of a document (RFC 8259 section 8.1).
+///
+/// # Errors
+/// When it is not UTF-8.
+pub fn utf8(bytes: &[u8]) -> Result<&str, JsonError> {
     core::str::from_utf8(bytes)
         .map_err(|e| JsonError { problem: JsonProblem::Encoding, at: e.valid_up_to() })
 }

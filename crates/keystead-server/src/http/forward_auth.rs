@@ -6,7 +6,7 @@
 
 use hyper::{Method, Request, StatusCode};
 
-use keystead::Face;
+use keystead::{Face, VerifiedToken};
 
 use crate::bearer;
 use crate::decision::Asked;
@@ -17,23 +17,22 @@ use crate::http::{Caller, Shared, identity, refusal};
 pub(crate) const PATH: &str = "/v1/auth/forward";
 
 /// 200 with the identity headers, or the refusal.
-pub(crate) async fn answer<B>(shared: &Shared, caller: Caller, request: Request<B>) -> Answer {
-    let (head, _unread) = request.into_parts();
-    let method = &head.method;
+pub(crate) async fn answer<B>(shared: &Shared, caller: Caller, request: &Request<B>) -> Answer {
+    let method = request.method();
     if !matches!(*method, Method::GET | Method::HEAD | Method::POST) {
         return respond::method_not_allowed("GET, HEAD, POST");
     }
     let asked = Asked {
         face: Face::ForwardAuth,
         method,
-        path: head.uri.path(),
-        headers: &head.headers,
+        path: request.uri().path(),
+        headers: request.headers(),
         peer: caller.peer,
         since: shared.decisions.now(),
     };
-    let presented = bearer::token(&head.headers);
-    match judge(shared, &asked, presented, |token| identity::add(&token, respond::headers())).await
-    {
+    let presented = bearer::token(request.headers());
+    let grant = |token: VerifiedToken| identity::add(&token, respond::headers());
+    match judge(shared, &asked, asked.since, presented, grant).await {
         Ok(headers) => respond::empty_with(StatusCode::OK, headers),
         Err(refused) => refusal::answer(&refused, shared.refusal_detail),
     }

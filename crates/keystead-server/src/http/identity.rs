@@ -42,11 +42,13 @@ fn whole(what: &'static str, text: &str) -> Result<HeaderValue, Rejection> {
 }
 
 /// As many scopes as fit, separated by an encoded space.
-fn fitting<'a>(scopes: impl Iterator<Item = &'a str>) -> String {
-    let mut all = String::new();
+fn fitting<'a>(scopes: impl Iterator<Item = &'a str> + Clone) -> String {
+    const SEPARATOR: &str = "%20";
+    let likely = scopes.clone().map(|scope| scope.len() + SEPARATOR.len()).sum();
+    let mut all = String::with_capacity(LONGEST.min(likely));
     for scope in scopes {
         let next = encode(scope);
-        let separator = if all.is_empty() { "" } else { "%20" };
+        let separator = if all.is_empty() { "" } else { SEPARATOR };
         if all.len() + separator.len() + next.len() > LONGEST {
             break;
         }

@@ -1,5 +1,7 @@
 //! What every face that judges tokens has in common: verify, write the decision down, hand it back.
 
+use std::time::Duration;
+
 use keystead::core::{Reason, Rejection};
 use keystead::{VerifiedToken, fingerprint};
 
@@ -9,10 +11,11 @@ use crate::http::refusal::Refused;
 
 /// Judges what a request presented, after its provider was asked for the key if it is not held; most
 /// requests wait for nothing. `grant` makes of a verified token what the face answers with,
-/// and may still refuse.
+/// and may still refuse. What it took is counted from `since` on.
 pub(crate) async fn judge<T>(
     shared: &Shared,
     asked: &Asked<'_>,
+    since: Duration,
     presented: Result<&str, Reason>,
     grant: impl FnOnce(VerifiedToken) -> Result<T, Rejection>,
 ) -> Result<T, Box<Refused>> {
@@ -22,7 +25,6 @@ pub(crate) async fn judge<T>(
         Err(Reason::Empty) => Some(""),
         Err(_) => None,
     };
-    let since = shared.decisions.now();
     let verdict = match presented {
         Ok(token) => shared.verifier.verify_wait(token).await,
         Err(reason) => Err(Rejection::new(reason)),

@@ -250,7 +250,7 @@ async fn serve_connection<I, S, B>(
 fn builder(limits: Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     // Time is kept by the stream below, which knows heads from idle connections.
-    builder.http1().max_buf_size(limits.head).header_read_timeout(None);
+    builder.http1().max_buf_size(limits.head).header_read_timeout(None).writev(false);
     builder.http2().max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX));
     builder
 }

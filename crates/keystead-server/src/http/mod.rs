@@ -26,7 +26,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -107,7 +107,10 @@ impl Faces {
             let shared = Arc::clone(&public);
             service_fn(move |request: Request<Incoming>| {
                 let shared = Arc::clone(&shared);
-                async move { Ok::<_, Infallible>(public_answer(&shared, peer, request).await) }
+                async move {
+                    let mut request = request;
+                    Ok::<_, Infallible>(public_answer(&shared, peer, &mut request).await)
+                }
             })
         };
         self.public.serve(&mut listeners, service, self.limits, &shared.phase);
@@ -119,19 +122,19 @@ impl Faces {
 }
 
 /// The answer of the public listener; a fault in one request is the end of that request alone.
-async fn public_answer<B>(shared: &Shared, peer: Option<IpAddr>, request: Request<B>) -> Answer
+async fn public_answer<B>(shared: &Shared, peer: Option<IpAddr>, request: &mut Request<B>) -> Answer
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let method = request.method().clone();
-    let answer = contained(route(shared, Caller { peer }, request)).await;
-    respond::to(&method, answer)
+    let answer = contained(pin!(route(shared, Caller { peer }, request))).await;
+    respond::to(request.method(), answer)
 }
 
-async fn route<B>(shared: &Shared, caller: Caller, request: Request<B>) -> Answer
+/// The request stays where it is: it is large, and every future that it moved into would be too.
+async fn route<B>(shared: &Shared, caller: Caller, request: &mut Request<B>) -> Answer
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     match request.uri().path() {
@@ -145,8 +148,7 @@ where
 
 /// Turns a panic into an answer. The lints keep panics out of our code; this is for what stands
 /// below it.
-async fn contained(answer: impl Future<Output = Answer>) -> Answer {
-    let mut answer = pin!(answer);
+async fn contained(mut answer: Pin<&mut impl Future<Output = Answer>>) -> Answer {
     poll_fn(|cx| {
         // What requests share are atomics, pointers that are swapped whole, and locks that recover:
         // one that ended half-way leaves nothing half-done behind.
@@ -183,8 +185,8 @@ mod tests {
     async fn status(method: &str, path: &str) -> u16 {
         let (shared, _phase) = shared(Phase::Serving);
         let request = Request::builder().method(method).uri(path);
-        let request = request.body(Empty::<Bytes>::new()).unwrap();
-        public_answer(&shared, None, request).await.status().as_u16()
+        let mut request = request.body(Empty::<Bytes>::new()).unwrap();
+        public_answer(&shared, None, &mut request).await.status().as_u16()
     }
 
     /// G37: no other spelling of a path reaches anything.
@@ -220,8 +222,8 @@ mod tests {
         ] {
             let (shared, _phase) = shared(Phase::Serving);
             let request = Request::builder().method(method).uri(path);
-            let request = request.body(Empty::<Bytes>::new()).unwrap();
-            let answer = public_answer(&shared, None, request).await;
+            let mut request = request.body(Empty::<Bytes>::new()).unwrap();
+            let answer = public_answer(&shared, None, &mut request).await;
             assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
             assert_eq!(answer.headers()["allow"], allowed);
         }
@@ -229,7 +231,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_answer_to_one_request() {
-        let answer = contained(async { panic!("a fault of the test") }).await;
+        let answer = contained(pin!(async { panic!("a fault of the test") })).await;
         assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         assert!(!String::from_utf8_lossy(&body).contains("test"), "its message is not shown");

@@ -28,7 +28,7 @@ pub(crate) fn empty_with(status: StatusCode, headers: HeaderMap) -> Answer {
     answer
 }
 
-pub(crate) fn json(status: StatusCode, body: String) -> Answer {
+pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     with_body(status, "application/json", body)
 }
 
@@ -81,10 +81,10 @@ pub(crate) const REASON: HeaderName = HeaderName::from_static("x-keystead-reason
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-fn with_body(status: StatusCode, kind: &'static str, body: String) -> Answer {
+fn with_body(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = empty(status);
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    *answer.body_mut() = Full::from(body);
+    *answer.body_mut() = Full::new(body.into());
     answer
 }
 

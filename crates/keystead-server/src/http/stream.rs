@@ -14,7 +14,8 @@ const REQUEST: Duration = Duration::from_secs(15);
 /// How long a connection may be without a request. Longer than proxies keep idle connections, as a
 /// rule (nginx 60 s): who closes first should be the one who knows whether a request is coming.
 const IDLE: Duration = Duration::from_secs(75);
-/// How often the two are looked at, which is cheaper than a timer that is set for every byte.
+/// How often the two are looked at, which is cheaper than a timer that is set, or a clock that is read,
+/// for every byte. Both may take as much longer.
 const TICK: Duration = Duration::from_secs(5);
 
 /// A byte stream that ends with `TimedOut` when its client holds it for nothing: when a request is
@@ -26,10 +27,12 @@ const TICK: Duration = Duration::from_secs(5);
 pub(crate) struct Stream<I> {
     io: I,
     began: Preface,
-    /// When the client will have held the connection for nothing.
+    /// When the client will have held the connection for nothing, as far as the last tick knew.
     deadline: Instant,
     /// Bytes came in and nothing has gone out since.
     unanswered: bool,
+    /// Since the last tick, what the client is waited for has changed: its time begins anew.
+    changed: bool,
     tick: Pin<Box<Sleep>>,
 }
 
@@ -50,24 +53,22 @@ impl<I> Stream<I> {
             began: Preface::Seen(0),
             deadline: Instant::now() + REQUEST,
             unanswered: false,
+            changed: false,
             tick: Box::pin(sleep(TICK)),
         }
     }
 
     fn read(&mut self, bytes: &[u8]) {
         self.began = self.began.then(bytes);
-        if self.began == Preface::Http2 {
-            // Frames come in that need no answer; what a request may take is bounded by its face.
-            self.deadline = Instant::now() + IDLE;
-        } else if !self.unanswered {
-            self.unanswered = true;
-            self.deadline = Instant::now() + REQUEST;
-        }
+        // Frames of HTTP/2 come in that need no answer; what a request may take is bounded by its face.
+        let frames = self.began == Preface::Http2;
+        self.changed |= frames || !self.unanswered;
+        self.unanswered = !frames;
     }
 
     fn written(&mut self) {
         self.unanswered = false;
-        self.deadline = Instant::now() + IDLE;
+        self.changed = true;
     }
 
     /// Whether the time is up; if it is not, the task is woken to look again.
@@ -75,6 +76,9 @@ impl<I> Stream<I> {
         loop {
             ready!(self.tick.as_mut().poll(cx));
             let now = Instant::now();
+            if std::mem::take(&mut self.changed) {
+                self.deadline = now + if self.unanswered { REQUEST } else { IDLE };
+            }
             if now >= self.deadline {
                 return Poll::Ready(io::ErrorKind::TimedOut.into());
             }

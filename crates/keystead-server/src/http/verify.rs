@@ -8,7 +8,7 @@ use hyper::body::{Body, Bytes};
 use hyper::header::AUTHORIZATION;
 use hyper::{Method, Request, StatusCode};
 use keystead::core::Reason;
-use keystead::core::json::{self, Limits};
+use keystead::core::json::{self, JsonError, JsonProblem, Limits, Value};
 use keystead::core::text::quoted;
 use keystead::{Face, VerifiedToken};
 
@@ -25,17 +25,16 @@ const BODY_WAIT: Duration = Duration::from_secs(10);
 
 /// 200 with the claims, or the refusal. The token is in the `Authorization` header or in the body
 /// as `{"token": "..."}`; in both, it is one credential too many (RFC 6750 section 2).
-pub(crate) async fn answer<B>(shared: &Shared, caller: Caller, request: Request<B>) -> Answer
+pub(crate) async fn answer<B>(shared: &Shared, caller: Caller, request: &mut Request<B>) -> Answer
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     if *request.method() != Method::POST {
         return respond::method_not_allowed("POST");
     }
     let since = shared.decisions.now();
-    let (head, body) = request.into_parts();
-    let body = match read(body, shared.body_limit).await {
+    let body = match read(request.body_mut(), shared.body_limit).await {
         Ok(body) => body,
         Err(answer) => return answer,
     };
@@ -47,26 +46,26 @@ where
     };
     let asked = Asked {
         face: Face::Verify,
-        method: &head.method,
-        path: head.uri.path(),
-        headers: &head.headers,
+        method: request.method(),
+        path: request.uri().path(),
+        headers: request.headers(),
         peer: caller.peer,
         since,
     };
     let presented = match &in_body {
-        None => bearer::token(&head.headers),
-        Some(_) if head.headers.contains_key(AUTHORIZATION) => Err(Reason::SeveralCredentials),
+        None => bearer::token(request.headers()),
+        Some(_) if request.headers().contains_key(AUTHORIZATION) => Err(Reason::SeveralCredentials),
         Some(token) => Ok(&**token),
     };
-    match judge(shared, &asked, presented, Ok).await {
+    match judge(shared, &asked, shared.decisions.now(), presented, Ok).await {
         Ok(token) => verified(&token),
         Err(refused) => refusal::answer(&refused, shared.refusal_detail),
     }
 }
 
-async fn read<B>(body: B, limit: usize) -> Result<Bytes, Answer>
+async fn read<B>(body: &mut B, limit: usize) -> Result<Bytes, Answer>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     // A length that is announced is refused before a byte of it is read.
@@ -95,43 +94,59 @@ fn too_large(limit: usize) -> Answer {
 /// The token in a body, if there is one. The body is as strict as a token is: what nobody
 /// understands may be a misspelt "token", and is not passed over.
 fn token_of(body: &[u8]) -> Result<Option<Cow<'_, str>>, String> {
-    if body.trim_ascii().is_empty() {
+    let cannot_be_read = |error: JsonError| format!("the body cannot be read: {error}");
+    let text = json::utf8(body).map_err(cannot_be_read)?;
+    if text.trim_ascii().is_empty() {
         return Ok(None);
     }
-    let value = json::parse(body, Limits::TOKEN)
-        .map_err(|error| format!("the body cannot be read: {error}"))?;
-    let members = value.members().ok_or_else(|| {
-        format!("the body is {}, expected an object such as {{\"token\": \"...\"}}", value.kind())
-    })?;
-    let mut token = None;
-    for (name, value) in members {
-        if name != "token" {
-            return Err(format!(
-                "the body has a member {}, only \"token\" is known",
-                quoted(&name)
-            ));
+    let mut found = Ok(None);
+    let read = json::parse_object(text, Limits::TOKEN, |name, value| {
+        if found.is_ok() {
+            found = member_of_body(name, value).map(Some);
         }
-        let text = value.as_str();
-        token = Some(text.ok_or_else(|| {
-            format!("member \"token\" of the body is {}, expected a string", value.kind())
-        })?);
+    });
+    match read {
+        Ok(_) => found,
+        Err(JsonError { problem: JsonProblem::NotAnObject, .. }) => {
+            let kind = json::parse(body, Limits::TOKEN).map_err(cannot_be_read)?.kind();
+            Err(format!("the body is {kind}, expected an object such as {{\"token\": \"...\"}}"))
+        }
+        Err(error) => Err(cannot_be_read(error)),
     }
-    Ok(token)
+}
+
+fn member_of_body<'b>(name: &str, value: Value<'b>) -> Result<Cow<'b, str>, String> {
+    if name != "token" {
+        return Err(format!("the body has a member {}, only \"token\" is known", quoted(&name)));
+    }
+    value.as_str().ok_or_else(|| {
+        format!("member \"token\" of the body is {}, expected a string", value.kind())
+    })
 }
 
 /// The claims stand there as the token has them, digit for digit: whoever reads them may read
 /// numbers another way than we do.
 fn verified(token: &VerifiedToken) -> Answer {
-    let text = |value: &str| serde_json::Value::from(value).to_string();
-    let body = format!(
-        r#"{{"provider":{},"issuer":{},"kid":{},"key_origin":{},"freshness":{},"claims":{}}}"#,
-        text(token.provider()),
-        text(&token.issuer()),
-        token.kid().map_or_else(|| "null".to_owned(), text),
-        text(token.key_origin()),
-        text(token.freshness().as_str()),
-        token.claims().text(),
-    );
+    /// What the names of the members take, and more than most values beside the claims do.
+    const BESIDE_CLAIMS: usize = 512;
+    let claims = token.claims().text();
+    let mut body = Vec::with_capacity(claims.len() + BESIDE_CLAIMS);
+    let mut member = |name: &str, value: Option<&str>| {
+        body.extend_from_slice(name.as_bytes());
+        match value {
+            // Writing a string into memory cannot fail.
+            Some(value) => serde_json::to_writer(&mut body, value).unwrap_or_default(),
+            None => body.extend_from_slice(b"null"),
+        }
+    };
+    member(r#"{"provider":"#, Some(token.provider()));
+    member(r#","issuer":"#, Some(&token.issuer()));
+    member(r#","kid":"#, token.kid());
+    member(r#","key_origin":"#, Some(token.key_origin()));
+    member(r#","freshness":"#, Some(token.freshness().as_str()));
+    body.extend_from_slice(br#","claims":"#);
+    body.extend_from_slice(claims.as_bytes());
+    body.push(b'}');
     respond::json(StatusCode::OK, body)
 }
 

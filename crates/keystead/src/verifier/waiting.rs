@@ -61,7 +61,8 @@ impl Verifier {
             Err(refused) if lacks_a_key(refused.reason()) => refused,
             verdict => return verdict,
         };
-        match self.ask_for_key(token, &refused).await {
+        // In a box, as few come here, and everybody's future would be twice as large.
+        match Box::pin(self.ask_for_key(token, &refused)).await {
             // Whatever could have brought the key may have ended between the two looks.
             Asked::Nobody | Asked::Answered => self.verify_with(token, requirements),
             Asked::Unanswered => {
