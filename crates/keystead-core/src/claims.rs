@@ -259,6 +259,17 @@ mod tests {
     }
 
     #[test]
+    fn a_claim_is_a_string_with_escapes_and_without() {
+        with(r#"{"sub":"s","jti":"\u0073","iss":7,"aud":["s"]}"#, |claims| {
+            assert_eq!(claims.is_string(Registered::Subject), Some(true));
+            assert_eq!(claims.is_string(Registered::Id), Some(true));
+            assert_eq!(claims.is_string(Registered::Issuer), Some(false));
+            assert_eq!(claims.is_string(Registered::Audience), Some(false));
+            assert_eq!(claims.is_string(Registered::Scope), None);
+        });
+    }
+
+    #[test]
     fn an_issuer_is_a_string() {
         assert_eq!(with("{}", |c| c.issuer().map(|iss| iss.is_some())), Ok(false));
         let wrong = with(r#"{"iss":["i"]}"#, |c| c.issuer().map(|iss| iss.is_some()));

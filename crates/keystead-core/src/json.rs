@@ -239,7 +239,21 @@ impl<'a> Value<'a> {
     /// The number as binary64 (RFC 8259 section 6); too large a magnitude is an infinity.
     #[must_use]
     pub fn as_f64(self) -> Option<f64> {
+        if let Some(integer) = self.small_integer() {
+            return Some(f64::from(integer));
+        }
         (self.kind() == Kind::Number).then(|| self.text.parse().ok()).flatten()
+    }
+
+    /// The number if it is one that a date of this century is, which is read in a fraction of the time
+    /// that any number takes.
+    fn small_integer(self) -> Option<u32> {
+        let digits = self.text.as_bytes();
+        let add = |sum: u32, digit: &u8| {
+            let digit = char::from(*digit).to_digit(10)?;
+            sum.checked_mul(10)?.checked_add(digit)
+        };
+        (!digits.is_empty()).then(|| digits.iter().try_fold(0, add)).flatten()
     }
 
     /// The boolean.
@@ -333,6 +347,28 @@ mod tests {
 
     fn duplicate(name: &str) -> JsonProblem {
         JsonProblem::DuplicateMember(name.into())
+    }
+
+    #[test]
+    fn small_integers_are_the_numbers_that_they_would_be_anyway() {
+        for text in ["0", "-0", "7", "-7", "10", "99", "4294967295", "4294967296", "42949672960"] {
+            let number = token(text).unwrap().as_f64().unwrap();
+            assert_eq!(number.to_bits(), text.parse::<f64>().unwrap().to_bits(), "{text}");
+        }
+        for text in ["\"\"", "\"7\"", "[]", "null"] {
+            assert_eq!(token(text).unwrap().as_f64(), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_escape_is_resolved_wherever_its_string_is_kept() {
+        let text = r#"{"a":"x","b":"\u0078","c":["y","\u0079"]}"#;
+        let all: Vec<_> = token(text).unwrap().members().unwrap().collect();
+        let [(_, plain), (_, escaped), (_, array)] = all[..] else { panic!("{all:?}") };
+        assert_eq!((plain.escapes(), escaped.escapes()), (Escapes::None, Escapes::Maybe));
+        assert_eq!((plain.as_str().unwrap(), escaped.as_str().unwrap()), ("x".into(), "x".into()));
+        let elements: Vec<_> = array.elements().unwrap().filter_map(Value::as_str).collect();
+        assert_eq!(elements, ["y", "y"]);
     }
 
     #[test]

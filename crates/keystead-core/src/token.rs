@@ -245,15 +245,8 @@ fn segments(text: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// What stands before and after the first dot.
-///
-/// Most of a token is not dots: blocks are passed over whole, which the compiler does with vectors.
 fn split_at_dot(text: &str) -> Option<(&str, &str)> {
-    const BLOCK: usize = 64;
-    let dot = |byte: &u8| u8::from(*byte == b'.');
-    let has_dot = |block: &&[u8]| block.iter().map(dot).fold(0, |any, one| any | one) != 0;
-    let bytes = text.as_bytes();
-    let passed = bytes.chunks(BLOCK).take_while(|block| !has_dot(block)).count() * BLOCK;
-    let at = passed + bytes.get(passed..)?.iter().position(|byte| *byte == b'.')?;
+    let at = memchr::memchr(b'.', text.as_bytes())?;
     Some((text.get(..at)?, text.get(at + 1..)?))
 }
 

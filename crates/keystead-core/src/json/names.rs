@@ -55,6 +55,9 @@ impl<'a> Names<'a> {
 
     /// A name that appears twice beyond the first few.
     pub(super) fn duplicate_among_the_rest(mut self) -> Option<Cow<'a, str>> {
+        if self.more.is_empty() {
+            return None;
+        }
         let mut more = core::mem::take(&mut self.more);
         more.sort_unstable_by(|one, other| {
             let by_hash = one.hash.cmp(&other.hash);
