@@ -11,11 +11,12 @@ use crate::http::refusal::Refused;
 
 /// Judges what a request presented, after its provider was asked for the key if it is not held; most
 /// requests wait for nothing. `grant` makes of a verified token what the face answers with,
-/// and may still refuse. What it took is counted from `since` on.
+/// and may still refuse. What that took is counted from
+/// `judging_since` on, which is later than `asked.since` where a body had to arrive first.
 pub(crate) async fn judge<T>(
     shared: &Shared,
     asked: &Asked<'_>,
-    since: Duration,
+    judging_since: Duration,
     presented: Result<&str, Reason>,
     grant: impl FnOnce(VerifiedToken) -> Result<T, Rejection>,
 ) -> Result<T, Box<Refused>> {
@@ -30,7 +31,7 @@ pub(crate) async fn judge<T>(
         Err(reason) => Err(Rejection::new(reason)),
     };
     let decision = verdict.and_then(|verified| Ok((verified.clone(), grant(verified)?)));
-    let took = shared.decisions.now().saturating_sub(since);
+    let took = shared.decisions.now().saturating_sub(judging_since);
     shared.verifier.count(asked.face, decision.as_ref().map(|(verified, _)| verified), took);
     match decision {
         Ok((verified, granted)) => {

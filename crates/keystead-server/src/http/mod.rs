@@ -105,12 +105,9 @@ impl Faces {
         let public = Arc::clone(shared);
         let service = move |peer| {
             let shared = Arc::clone(&public);
-            service_fn(move |request: Request<Incoming>| {
+            service_fn(move |mut request: Request<Incoming>| {
                 let shared = Arc::clone(&shared);
-                async move {
-                    let mut request = request;
-                    Ok::<_, Infallible>(public_answer(&shared, peer, &mut request).await)
-                }
+                async move { Ok::<_, Infallible>(public_answer(&shared, peer, &mut request).await) }
             })
         };
         self.public.serve(&mut listeners, service, self.limits, &shared.phase);

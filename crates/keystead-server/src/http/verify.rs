@@ -117,7 +117,7 @@ fn token_of(body: &[u8]) -> Result<Option<Cow<'_, str>>, String> {
 
 fn member_of_body<'b>(name: &str, value: Value<'b>) -> Result<Cow<'b, str>, String> {
     if name != "token" {
-        return Err(format!("the body has a member {}, only \"token\" is known", quoted(&name)));
+        return Err(format!("the body has a member {}, only \"token\" is known", quoted(name)));
     }
     value.as_str().ok_or_else(|| {
         format!("member \"token\" of the body is {}, expected a string", value.kind())
@@ -127,7 +127,7 @@ fn member_of_body<'b>(name: &str, value: Value<'b>) -> Result<Cow<'b, str>, Stri
 /// The claims stand there as the token has them, digit for digit: whoever reads them may read
 /// numbers another way than we do.
 fn verified(token: &VerifiedToken) -> Answer {
-    /// What the names of the members take, and more than most values beside the claims do.
+    /// Room for the names of the members and, nearly always, for the values beside the claims.
     const BESIDE_CLAIMS: usize = 512;
     let claims = token.claims().text();
     let mut body = Vec::with_capacity(claims.len() + BESIDE_CLAIMS);
@@ -152,6 +152,10 @@ fn verified(token: &VerifiedToken) -> Answer {
 
 #[cfg(test)]
 mod tests {
+    use keystead::core::Algorithm;
+    use keystead::{Clock, ProviderConfig, SystemClock, Verifier};
+    use keystead_testkit::{SigningKey, Token};
+
     use super::*;
 
     #[test]
@@ -161,6 +165,28 @@ mod tests {
         assert_eq!(token_of(b"{}").unwrap(), None);
         assert_eq!(token_of(br#" {"token": "a.b.c"} "#).unwrap().unwrap(), "a.b.c");
         assert_eq!(token_of(br#"{"tok\u0065n":"\u0061"}"#).unwrap().unwrap(), "a");
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_json_whatever_the_kid_is() {
+        const ISSUER: &str = "https://idp.test.example/\"quoted\"";
+        for kid in [None, Some("a\"\\b")] {
+            let key = SigningKey::generate(Algorithm::EdDsa).unwrap().without_kid();
+            let key = match kid {
+                Some(kid) => key.with_kid(kid),
+                None => key,
+            };
+            let provider = ProviderConfig::new("idp", ISSUER).any_audience();
+            let provider = provider.keys_text(&key.jwk().to_string());
+            let verifier = Verifier::builder().provider(provider).build();
+            let now = SystemClock::new().wall();
+            let token = Token::new().issuer(ISSUER).expires_in(now, BODY_WAIT).sign(&key).unwrap();
+            let answer = verified(&verifier.verify(&token).unwrap());
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!((body["kid"].as_str(), body["issuer"].as_str()), (kid, Some(ISSUER)));
+            assert_eq!(body["claims"]["iss"], ISSUER);
+        }
     }
 
     #[test]
@@ -175,6 +201,19 @@ mod tests {
             (br#"{"token":null}"#, r#"member "token" of the body is null, expected a string"#),
             (br#"["a"]"#, r#"the body is an array, expected an object such as {"token": "..."}"#),
             (b"token=a", "the body cannot be read: not JSON at byte 0"),
+            // What cannot be read at all comes first, else what stands first.
+            (br#"{"tokn":1,"#, "the body cannot be read: not JSON at byte 10"),
+            (
+                br#"{"token":7,"token":8}"#,
+                r#"the body cannot be read: member "token" appears twice"#,
+            ),
+            (br#"{"tokn":1,"token":7}"#, r#"the body has a member "tokn", only "token" is known"#),
+            (
+                br#"{"token":7,"tokn":1}"#,
+                r#"member "token" of the body is a number, expected a string"#,
+            ),
+            (b"[1,", "the body cannot be read: not JSON at byte 3"),
+            (br#"[{"a":1,"a":2}]"#, r#"the body cannot be read: member "a" appears twice"#),
             (b"\xff", "the body cannot be read: not UTF-8 at byte 0"),
         ] {
             assert_eq!(token_of(body).unwrap_err(), sentence);
