@@ -122,7 +122,7 @@ impl Eq for Value<'_> {}
 pub(crate) enum Escapes {
     /// A string without any: what stands between its quotes is what it says.
     None,
-    /// Nobody has looked.
+    /// It has escapes, or is no string, or nobody has looked.
     Maybe,
 }
 
@@ -248,12 +248,12 @@ impl<'a> Value<'a> {
     /// The number if it is one that a date of this century is, which is read in a fraction of the time
     /// that any number takes.
     fn small_integer(self) -> Option<u32> {
-        let digits = self.text.as_bytes();
         let add = |sum: u32, digit: &u8| {
             let digit = char::from(*digit).to_digit(10)?;
             sum.checked_mul(10)?.checked_add(digit)
         };
-        (!digits.is_empty()).then(|| digits.iter().try_fold(0, add)).flatten()
+        // No value is empty.
+        self.text.as_bytes().iter().try_fold(0, add)
     }
 
     /// The boolean.
@@ -358,6 +358,15 @@ mod tests {
         for text in ["\"\"", "\"7\"", "[]", "null"] {
             assert_eq!(token(text).unwrap().as_f64(), None, "{text}");
         }
+    }
+
+    #[test]
+    fn values_are_equal_when_their_texts_are() {
+        let text = r#"["x","x","y"]"#;
+        let all: Vec<_> = token(text).unwrap().elements().unwrap().collect();
+        assert_eq!(all[0], all[1]);
+        assert_eq!(all[0], Value::checked(r#""x""#, Escapes::Maybe), "known to be plain or not");
+        assert_ne!(all[0], all[2]);
     }
 
     #[test]

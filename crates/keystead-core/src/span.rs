@@ -40,3 +40,23 @@ impl Span {
         text.map_or(Value::checked("null", Escapes::Maybe), |text| Value::checked(text, escapes))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::{Limits, parse_object};
+
+    #[test]
+    fn a_value_comes_back_as_it_was() {
+        let text = r#" {"a":"plain","b":"\u0065scaped","c":[1],"d":7} "#;
+        let mut spans = Vec::new();
+        parse_object(text, Limits::TOKEN, |_, value| spans.push((Span::of(text, value), value)))
+            .unwrap();
+        let plain = spans.iter().map(|(span, _)| span.is_plain_string());
+        assert_eq!(plain.collect::<Vec<_>>(), [true, false, false, false]);
+        for (span, value) in spans {
+            let again = span.value(text);
+            assert_eq!((again.text(), again.escapes()), (value.text(), value.escapes()));
+        }
+    }
+}
