@@ -48,7 +48,7 @@ fuzz: prepare ## looks for bytes that break what must hold, ten minutes per targ
 fuzz-short: prepare ## the same for one minute per target
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-60} FUZZ_SEED=$${FUZZ_SEED:-1} bash scripts/fuzz.sh
 
-mutants: prepare ## does a test notice each change to the rooms that decide, in most of an hour
+mutants: prepare ## does a test notice each change to the rooms that decide, in half an hour
 	@bash scripts/mutants.sh
 
 prepare:

@@ -2,7 +2,7 @@
 # Mutation testing of the rooms that decide: changes one thing at a time in them, and asks whether a
 # test notices. .cargo/mutants.toml names the rooms, and says what is left out and why.
 #
-# Takes most of an hour, so that .ci/run does without it. Arguments are cargo-mutants' own:
+# Takes half an hour, so that .ci/run does without it. Arguments are cargo-mutants' own:
 # scripts/mutants.sh --re src/header.rs for one room, --iterate for what was missed the last time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
