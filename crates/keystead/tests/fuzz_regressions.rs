@@ -20,3 +20,24 @@ fn a_snapshot_is_read_as_exactly_as_it_is_written() {
     let snapshot = Snapshot::parse(text.as_bytes()).unwrap();
     assert_eq!(Snapshot::parse(snapshot.to_json().as_bytes()).unwrap(), snapshot);
 }
+
+/// Target `snapshot`: that a key was published with its private part was read, and not written again.
+/// After a restart the first answer of such a provider was taken for another key.
+#[test]
+fn a_snapshot_knows_of_a_private_part_that_it_does_not_hold() {
+    let text = concat!(
+        r#"{"keystead_snapshot":1,"#,
+        r#""sha256":"3082f2feb1e86c59af2644501db56e87ca9f269a6fe4a0c2aae54b2ba2d6385d","#,
+        r#""payload":{"providers":[{"name":"idp","issuer":"https://idp.example","sources":["#,
+        r#"{"kind":"jwks_url","url":"https://idp.example/k","binding":"00ff","#,
+        r#""confirmed":"2026-01-01T00:00:00Z","keys":["#,
+        r#"{"kty":"OKP","crv":"Ed25519","x":"gTl3Dqh9F19Wo1Rmw0x-zMuNipG07jeiXfYPW4_Js5Q","#,
+        r#""d":"AQ"}]}]}]}}"#,
+    );
+    let snapshot = Snapshot::parse(text.as_bytes()).unwrap();
+    let key = &snapshot.providers()[0].sources[0].keys.keys()[0];
+    assert!(key.private_part_seen());
+    let written = snapshot.to_json();
+    assert!(!written.contains("AQ"), "the private part is not written");
+    assert_eq!(Snapshot::parse(written.as_bytes()).unwrap(), snapshot);
+}

@@ -69,6 +69,11 @@ fn key_out(key: &Jwk) -> serde_json::Value {
     if let Some(algorithm) = key.algorithm() {
         out.insert("alg".to_owned(), algorithm.name().into());
     }
+    // That its provider published the private part too is known after a restart as well; or the first
+    // answer would be taken for another key.
+    if key.private_part_seen() {
+        out.insert("d".to_owned(), serde_json::Value::Null);
+    }
     out.into()
 }
 
@@ -270,8 +275,9 @@ mod tests {
         let all = KeySet::new([
             Jwk::new(Some("\u{0}\"\\\u{1f600}\u{202e}"), None, ed25519).unwrap(),
             Jwk::new(Some(""), Some(Algorithm::Ps512), rsa.clone()).unwrap(),
-            Jwk::new(None, None, rsa).unwrap(),
-            Jwk::new(None, Some(Algorithm::MlDsa44), ml_dsa).unwrap(),
+            Jwk::new(None, None, rsa).unwrap().with_private_part_seen(),
+            Jwk::new(None, Some(Algorithm::MlDsa44), ml_dsa.clone()).unwrap(),
+            Jwk::new(Some("m"), Some(Algorithm::MlDsa44), ml_dsa).unwrap().with_private_part_seen(),
         ]);
         let mut written = snapshot(all.clone());
         let until = Duration::from_millis(1_767_225_999_001);
